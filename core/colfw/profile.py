@@ -1,0 +1,281 @@
+"""The activation profile: one run of a denoiser, kept so that every threshold can be asked later.
+
+A column is hot iff max|a| over its rows exceeds tau. So a profile keeps, for each site, the exact
+float32 maxima `[iteration, column]` and exact counts of elements above each threshold of a declared
+grid. Activations are folded while they pass and never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from attrs import field, frozen, validators
+
+from colfw import arrayfile
+from colfw.errors import InvariantError
+from colfw.sites import Site, check_distinct
+from colfw.thresholds import check_thresholds, float32_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+PROFILE_SCHEMA_VERSION = 1
+
+Statistics = Mapping[str, Mapping[str, "NDArray[Any]"]]
+"""What one observer found: site name -> statistic name -> array."""
+
+
+class SourceKind(StrEnum):
+    """Where activations come from; every table and figure says which one it shows."""
+
+    CHECKPOINT = "checkpoint"
+    MINIATURE = "miniature"
+    PUBLISHED = "published"
+    RANDOM = "random"
+
+    @property
+    def evidence(self) -> str:
+        """`measured` on real weights, `measured-random` on seeded random ones, or `synthesised`."""
+        if self is SourceKind.PUBLISHED:
+            return "synthesised"
+        return "measured-random" if self is SourceKind.RANDOM else "measured"
+
+
+@frozen(kw_only=True)
+class Provenance:
+    """What a profile was made from: enough to make it again, and to say what its numbers are worth."""
+
+    workload: str
+    source: SourceKind = field(converter=SourceKind)
+    seed: int
+    samples: int = field(validator=validators.ge(1))
+    iterations: int = field(validator=validators.ge(1))
+    weights_digest: str | None = None
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True, eq=False)
+class SiteProfile:
+    """What was seen at one site: float32 maxima, exact counts, and how many elements were looked at."""
+
+    site: Site
+    maxima: NDArray[np.float32]
+    exceeding: NDArray[np.int64]
+    elements: NDArray[np.int64]
+
+    def __attrs_post_init__(self) -> None:
+        where = f"profile of site {self.site.name}"
+        iterations = self.maxima.shape[0] if self.maxima.ndim == 2 else 0
+        _require(iterations > 0, "maxima must be [iteration, column]", where)
+        _require(self.maxima.dtype == np.float32, "maxima must be float32", where)
+        _require(self.maxima.shape[1] == self.site.columns, "a maximum per column is needed", where)
+        _require(self.elements.shape == (iterations,), "one element count per iteration", where)
+        _require(
+            self.exceeding.ndim == 2 and self.exceeding.shape[0] == iterations,
+            "counts must be [iteration, threshold]",
+            where,
+        )
+        self._check_values(where)
+
+    def _check_values(self, where: str) -> None:
+        bad = np.flatnonzero(~np.isfinite(self.maxima).all(axis=1))
+        _require(bad.size == 0, f"NaN or infinity in iteration {bad[:1].tolist()}", where)
+        _require(bool((self.maxima >= 0).all()), "a maximum of |a| cannot be negative", where)
+        _require(bool((self.elements > 0).all()), "an iteration without a single element", where)
+        counts = np.column_stack([self.elements, self.exceeding])
+        _require(
+            bool((np.diff(counts, axis=1) <= 0).all()),
+            "more elements exceed a higher threshold",
+            where,
+        )
+        _require(bool((self.exceeding >= 0).all()), "a count cannot be negative", where)
+
+    @property
+    def iterations(self) -> int:
+        return int(self.maxima.shape[0])
+
+
+@frozen(kw_only=True, eq=False)
+class ActivationProfile:
+    """All sites of one run of a denoiser, the grid of thresholds that was counted, and its origin."""
+
+    provenance: Provenance
+    thresholds: tuple[float, ...]
+    sites: tuple[SiteProfile, ...]
+    statistics: Mapping[str, Statistics] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        where = f"profile of {self.provenance.workload}"
+        _require(bool(self.sites), "a profile needs at least one site", where)
+        check_distinct(tuple(entry.site for entry in self.sites), where)
+        check_thresholds(self.thresholds, where)
+        for entry in self.sites:
+            _require(
+                entry.iterations == self.provenance.iterations,
+                f"site {entry.site.name} has {entry.iterations} iterations,"
+                f" the run had {self.provenance.iterations}",
+                where,
+            )
+            _require(
+                entry.exceeding.shape[1] == len(self.thresholds),
+                f"site {entry.site.name} counts another grid of thresholds",
+                where,
+            )
+
+    def site(self, name: str) -> SiteProfile:
+        for entry in self.sites:
+            if entry.site.name == name:
+                return entry
+        raise InvariantError(f"no site {name!r}", where=f"profile of {self.provenance.workload}")
+
+    def to_bytes(self) -> bytes:
+        """The profile as a safetensors file; see `from_file`."""
+        header = {
+            "provenance": attrs.asdict(self.provenance),
+            "thresholds": list(self.thresholds),
+            "sites": [entry.site.to_json() for entry in self.sites],
+        }
+        return arrayfile.dump("activation profile", PROFILE_SCHEMA_VERSION, header, self._arrays())
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {}
+        for index, entry in enumerate(self.sites):
+            arrays[f"maxima/{index}"] = entry.maxima
+            arrays[f"exceeding/{index}"] = entry.exceeding
+            arrays[f"elements/{index}"] = entry.elements
+        for observer, statistics in self.statistics.items():
+            for site, found in statistics.items():
+                for name, array in found.items():
+                    arrays[f"statistics/{observer}/{name}/{site}"] = array
+        return arrays
+
+    @classmethod
+    def from_file(cls, path: Path) -> ActivationProfile:
+        """Read a profile; a corrupted, foreign or inconsistent file is refused."""
+        header, arrays = arrayfile.load(path, "activation profile", PROFILE_SCHEMA_VERSION)
+        with arrayfile.refusing_inconsistency(path):
+            sites = tuple(
+                SiteProfile(
+                    site=Site.from_json(data),
+                    maxima=arrays[f"maxima/{index}"],
+                    exceeding=arrays[f"exceeding/{index}"],
+                    elements=arrays[f"elements/{index}"],
+                )
+                for index, data in enumerate(header["sites"])
+            )
+            return cls(
+                provenance=Provenance(**header["provenance"]),
+                thresholds=tuple(header["thresholds"]),
+                sites=sites,
+                statistics=_statistics(arrays),
+            )
+
+
+def _statistics(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Statistics]:
+    found: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
+    for key, array in arrays.items():
+        if key.startswith("statistics/"):
+            _, observer, name, site = key.split("/", maxsplit=3)
+            found.setdefault(observer, {}).setdefault(site, {})[name] = array
+    return dict(found)
+
+
+class ColumnMaxima:
+    """The observer behind every profile: folds activations into column maxima and element counts.
+
+    Several activations of one site in one iteration (guidance passes, samples, ragged rows) fold
+    together: maxima by maximum, counts by sum.
+
+    >>> from colfw.sites import Ffn
+    >>> site = Site(name="mlp", rows=2, columns=2, operator=Ffn(d_in=1, d_out=1))
+    >>> fold = ColumnMaxima([site], iterations=1, thresholds=(0.5,))
+    >>> fold.observe(site, 0, [[0.25, -1.0], [0.5, 0.75]])
+    >>> [profile] = fold.site_profiles()
+    >>> profile.maxima.tolist(), profile.exceeding.tolist()
+    ([[0.5, 1.0]], [[2]])
+    """
+
+    def __init__(self, sites: Sequence[Site], *, iterations: int, thresholds: Iterable[float]) -> None:
+        self._thresholds = check_thresholds(thresholds, "thresholds to count")
+        self._floors = [float32_floor(tau) for tau in self._thresholds]
+        self._sites = {site.name: site for site in sites}
+        self._iterations = iterations
+        self._maxima = {site.name: np.zeros((iterations, site.columns), np.float32) for site in sites}
+        self._exceeding = {site.name: np.zeros((iterations, len(self._floors)), np.int64) for site in sites}
+        self._elements = {site.name: np.zeros(iterations, np.int64) for site in sites}
+
+    def observe(self, site: Site, iteration: int, activation: ArrayLike) -> None:
+        """Fold one activation `[..., columns]`; NaN or infinity is an error naming site and iteration."""
+        magnitude = np.abs(self._rows(site, iteration, activation))
+        if not magnitude.size:
+            return
+        columns = magnitude.max(axis=0)
+        if not np.isfinite(columns).all():
+            raise InvariantError(
+                f"NaN or infinity in the activation of iteration {iteration}",
+                where=f"site {site.name}",
+                hint="the denoiser diverged: look at its weights, precision and inputs",
+            )
+        maxima = self._maxima[site.name][iteration]
+        np.maximum(maxima, columns, out=maxima)
+        self._elements[site.name][iteration] += magnitude.size
+        counts = [int(np.count_nonzero(magnitude > floor)) for floor in self._floors]
+        self._exceeding[site.name][iteration] += np.array(counts, np.int64)
+
+    def _rows(self, site: Site, iteration: int, activation: ArrayLike) -> NDArray[np.float32]:
+        where = f"site {site.name}"
+        if site.name not in self._sites:
+            raise InvariantError("was not declared by its workload", where=where)
+        if not 0 <= iteration < self._iterations:
+            raise InvariantError(
+                f"iteration {iteration} is outside the {self._iterations} of this run", where=where
+            )
+        array = np.asarray(activation)
+        if array.ndim == 0 or array.shape[-1] != site.columns:
+            raise InvariantError(
+                f"activation of shape {array.shape} has not its {site.columns} columns", where=where
+            )
+        return _as_float32(array, where).reshape(-1, site.columns)
+
+    def site_profiles(self) -> tuple[SiteProfile, ...]:
+        """What was seen; a site that was never called in some iteration is an error."""
+        return tuple(self._site_profile(site) for site in self._sites.values())
+
+    def _site_profile(self, site: Site) -> SiteProfile:
+        unseen = np.flatnonzero(self._elements[site.name] == 0)
+        if unseen.size:
+            raise InvariantError(
+                f"was not called in iteration {unseen[0]}",
+                where=f"site {site.name}",
+                hint="is the site named after the right module?",
+            )
+        return SiteProfile(
+            site=site,
+            maxima=self._maxima[site.name],
+            exceeding=self._exceeding[site.name],
+            elements=self._elements[site.name],
+        )
+
+
+def _as_float32(array: NDArray[Any], where: str) -> NDArray[np.float32]:
+    """The same values as float32; a type that float32 cannot hold exactly is refused."""
+    if np.can_cast(array.dtype, np.float32, casting="safe"):
+        return array.astype(np.float32, copy=False)
+    narrowed = array.astype(np.float32)
+    if not np.array_equal(narrowed, array, equal_nan=array.dtype.kind == "f"):
+        raise InvariantError(
+            f"activation of type {array.dtype} holds values that float32 does not", where=where
+        )
+    return narrowed
+
+
+def _require(condition: bool, problem: str, where: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise InvariantError(problem, where=where)

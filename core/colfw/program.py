@@ -1,0 +1,250 @@
+"""Programs: what an accelerator asks of its memory for one site in one iteration.
+
+A program is described, not listed: tiles, strided transfers, compute times, buffer slots, and
+repetition. A full study moves 10^11 bursts; nothing here grows with them, and equal programs compare
+equal, so that what repeats exactly may be computed once, exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
+
+from attrs import evolve, field, frozen, validators
+
+from colfw.errors import InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+@frozen(kw_only=True)
+class Tensor:
+    """A region of DRAM that holds one tensor."""
+
+    name: str
+    base_bytes: int = field(validator=validators.ge(0))
+    size_bytes: int = field(validator=validators.ge(1))
+
+    @property
+    def end_bytes(self) -> int:
+        return self.base_bytes + self.size_bytes
+
+
+@frozen(kw_only=True)
+class Buffer:
+    """An on-chip buffer: a transfer fills one slot while computation uses another."""
+
+    name: str
+    slot_bytes: int = field(validator=validators.ge(1))
+    slots: int = field(validator=validators.ge(1))
+
+
+@frozen(kw_only=True)
+class Transfer:
+    """`runs` runs of `run_bytes`, `stride_bytes` apart, between a tensor and a slot of a buffer."""
+
+    tensor: str
+    buffer: str
+    direction: Literal["read", "write"] = field(validator=validators.in_(("read", "write")))
+    offset_bytes: int = field(validator=validators.ge(0))
+    run_bytes: int = field(validator=validators.ge(1))
+    runs: int = field(default=1, validator=validators.ge(1))
+    stride_bytes: int = field(default=0, validator=validators.ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.runs > 1 and self.stride_bytes < self.run_bytes:
+            raise InvariantError(
+                f"runs of {self.run_bytes} bytes overlap at a stride of {self.stride_bytes}",
+                where=f"transfer of {self.tensor}",
+            )
+
+    @property
+    def size_bytes(self) -> int:
+        return self.run_bytes * self.runs
+
+    @property
+    def end_bytes(self) -> int:
+        """One past the last byte touched, counted from the start of the tensor."""
+        return self.offset_bytes + (self.runs - 1) * self.stride_bytes + self.run_bytes
+
+
+@frozen(kw_only=True)
+class Tile:
+    """One step of the machine: load, compute, store. Loads of the next tile may overlap its computation."""
+
+    transfers: tuple[Transfer, ...] = ()
+    compute_core_cycles: int = field(default=0, validator=validators.ge(0))
+    other_core_cycles: int = field(default=0, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
+class Advance:
+    """In each round of a repetition, offsets into `tensor` move on by `step_bytes`."""
+
+    tensor: str
+    step_bytes: int = field(validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
+class Repeat:
+    """`body`, `rounds` times over; offsets advance from round to round."""
+
+    rounds: int = field(validator=validators.ge(1))
+    body: tuple[Tile | Repeat, ...] = field(validator=validators.min_len(1))
+    advances: tuple[Advance, ...] = ()
+
+    def step_bytes(self, tensor: str) -> int:
+        return sum(advance.step_bytes for advance in self.advances if advance.tensor == tensor)
+
+
+Step = Tile | Repeat
+
+
+@frozen(kw_only=True)
+class Work:
+    """What a program asks for in total, computed from its description without unrolling it."""
+
+    tiles: int = 0
+    compute_core_cycles: int = 0
+    other_core_cycles: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    bytes_of_tensor: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def moved_bytes(self) -> int:
+        return self.read_bytes + self.written_bytes
+
+
+@frozen(kw_only=True)
+class Program:
+    """The traffic and computation of one site in one iteration.
+
+    At most `window_requests` requests are in flight (None: no limit). All addresses stay inside the
+    tensors, whatever the repetition, and what a tile moves into or out of a buffer fits one slot:
+    both are checked here, once.
+    """
+
+    name: str
+    core_clock_hz: int = field(validator=validators.ge(1))
+    tensors: tuple[Tensor, ...]
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    window_requests: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+
+    def __attrs_post_init__(self) -> None:
+        self._check_tensors()
+        buffers = {buffer.name: buffer for buffer in self.buffers}
+        tensors = {tensor.name: tensor for tensor in self.tensors}
+        for tile, reach in _tiles_with_reach(self.steps):
+            self._check_tile(tile, reach, tensors, buffers)
+
+    def _check_tensors(self) -> None:
+        ordered = sorted(self.tensors, key=lambda tensor: tensor.base_bytes)
+        for left, right in itertools.pairwise(ordered):
+            if left.end_bytes > right.base_bytes:
+                raise InvariantError(
+                    f"tensors {left.name} and {right.name} overlap", where=f"program {self.name}"
+                )
+        if len({tensor.name for tensor in self.tensors}) != len(self.tensors):
+            raise InvariantError("two tensors share a name", where=f"program {self.name}")
+
+    def _check_tile(
+        self,
+        tile: Tile,
+        reach: Mapping[str, int],
+        tensors: Mapping[str, Tensor],
+        buffers: Mapping[str, Buffer],
+    ) -> None:
+        where = f"program {self.name}"
+        filled: Counter[tuple[str, str]] = Counter()
+        for transfer in tile.transfers:
+            if transfer.tensor not in tensors or transfer.buffer not in buffers:
+                unknown = f"{transfer.tensor!r} or buffer {transfer.buffer!r}"
+                raise InvariantError(f"undeclared tensor {unknown}", where=where)
+            last_byte = transfer.end_bytes + reach.get(transfer.tensor, 0)
+            if last_byte > tensors[transfer.tensor].size_bytes:
+                raise InvariantError(
+                    f"a transfer ends {last_byte} bytes into tensor {transfer.tensor}"
+                    f" of {tensors[transfer.tensor].size_bytes} bytes",
+                    where=where,
+                )
+            filled[transfer.buffer, transfer.direction] += transfer.size_bytes
+        for (buffer, direction), size_bytes in filled.items():
+            if size_bytes > buffers[buffer].slot_bytes:
+                raise InvariantError(
+                    f"a tile's {direction}s of {size_bytes} bytes do not fit"
+                    f" a slot of {buffers[buffer].slot_bytes} bytes",
+                    where=f"{where}, buffer {buffer}",
+                )
+
+    @property
+    def work(self) -> Work:
+        return _work_of(self.steps)
+
+
+def _tiles_with_reach(
+    steps: Iterable[Step], reach: Mapping[str, int] | None = None
+) -> Iterator[tuple[Tile, dict[str, int]]]:
+    """Each described tile once, with how far the surrounding repetitions push each tensor's offsets."""
+    reach = dict(reach or {})
+    for step in steps:
+        if isinstance(step, Tile):
+            yield step, reach
+        else:
+            deeper = dict(reach)
+            for tensor in {advance.tensor for advance in step.advances}:
+                pushed = (step.rounds - 1) * step.step_bytes(tensor)
+                deeper[tensor] = deeper.get(tensor, 0) + pushed
+            yield from _tiles_with_reach(step.body, deeper)
+
+
+def _work_of(steps: Iterable[Step]) -> Work:
+    total = Work()
+    for step in steps:
+        total = _added(total, _work_of_tile(step) if isinstance(step, Tile) else _repeated(step))
+    return total
+
+
+def _work_of_tile(tile: Tile) -> Work:
+    by_tensor: Counter[str] = Counter()
+    by_direction: Counter[str] = Counter()
+    for transfer in tile.transfers:
+        by_tensor[transfer.tensor] += transfer.size_bytes
+        by_direction[transfer.direction] += transfer.size_bytes
+    return Work(
+        tiles=1,
+        compute_core_cycles=tile.compute_core_cycles,
+        other_core_cycles=tile.other_core_cycles,
+        read_bytes=by_direction["read"],
+        written_bytes=by_direction["write"],
+        bytes_of_tensor=tuple(sorted(by_tensor.items())),
+    )
+
+
+def _repeated(step: Repeat) -> Work:
+    once = _work_of(step.body)
+    return evolve(
+        once,
+        tiles=once.tiles * step.rounds,
+        compute_core_cycles=once.compute_core_cycles * step.rounds,
+        other_core_cycles=once.other_core_cycles * step.rounds,
+        read_bytes=once.read_bytes * step.rounds,
+        written_bytes=once.written_bytes * step.rounds,
+        bytes_of_tensor=tuple((name, size * step.rounds) for name, size in once.bytes_of_tensor),
+    )
+
+
+def _added(one: Work, other: Work) -> Work:
+    by_tensor = Counter(dict(one.bytes_of_tensor))
+    by_tensor.update(dict(other.bytes_of_tensor))
+    return Work(
+        tiles=one.tiles + other.tiles,
+        compute_core_cycles=one.compute_core_cycles + other.compute_core_cycles,
+        other_core_cycles=one.other_core_cycles + other.other_core_cycles,
+        read_bytes=one.read_bytes + other.read_bytes,
+        written_bytes=one.written_bytes + other.written_bytes,
+        bytes_of_tensor=tuple(sorted(by_tensor.items())),
+    )

@@ -1,0 +1,1 @@
+"""Layout policies: where columns lie in DRAM, one file a policy."""

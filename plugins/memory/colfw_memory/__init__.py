@@ -1,0 +1,1 @@
+"""DRAM standards as data, one controller, and the compiled kernel."""

@@ -1,0 +1,1 @@
+"""Quality metrics: dense against masked output, one file a metric."""

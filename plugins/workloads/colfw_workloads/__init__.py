@@ -1,0 +1,1 @@
+"""The seven denoisers, their samplers and miniatures: one file a model."""
