@@ -21,6 +21,7 @@ from colfw.errors import InvariantError
 from colfw.names import did_you_mean
 from colfw.sites import Site
 from colfw.thresholds import float32_floor
+from colfw.vocabulary import MaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,14 +38,6 @@ MASK_SCHEMA_VERSION = 1
 
 
 # --- which columns are hot ------------------------------------------------------------------------
-
-
-class MaskKind(StrEnum):
-    """How a mask chooses its threshold; the values are the words of a study."""
-
-    DENSE = "dense"
-    UNIFORM = "threshold"
-    PER_LAYER = "target-hot-ratio"
 
 
 @frozen

@@ -8,7 +8,6 @@ grid. Activations are folded while they pass and never kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,6 +18,7 @@ from colfw import arrayfile
 from colfw.errors import InvariantError
 from colfw.sites import Site, check_distinct
 from colfw.thresholds import check_thresholds, float32_floor
+from colfw.vocabulary import SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,22 +30,6 @@ PROFILE_SCHEMA_VERSION = 1
 
 Statistics = Mapping[str, Mapping[str, "NDArray[Any]"]]
 """What one observer found: site name -> statistic name -> array."""
-
-
-class SourceKind(StrEnum):
-    """Where activations come from; every table and figure says which one it shows."""
-
-    CHECKPOINT = "checkpoint"
-    MINIATURE = "miniature"
-    PUBLISHED = "published"
-    RANDOM = "random"
-
-    @property
-    def evidence(self) -> str:
-        """`measured` on real weights, `measured-random` on seeded random ones, or `synthesised`."""
-        if self is SourceKind.PUBLISHED:
-            return "synthesised"
-        return "measured-random" if self is SourceKind.RANDOM else "measured"
 
 
 @frozen(kw_only=True)

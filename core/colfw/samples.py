@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,13 +56,6 @@ class Samples:
         header, arrays = arrayfile.load(path, "sample set", SAMPLES_SCHEMA_VERSION)
         with arrayfile.refusing_inconsistency(path):
             return cls(data=arrays["data"], **header)
-
-
-class Direction(StrEnum):
-    """Which way a metric gets better."""
-
-    HIGHER = "higher is better"
-    LOWER = "lower is better"
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,68 @@
+"""The fixed words of studies, records and tables. They live apart so that start-up needs no numpy."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What can be plugged in."""
+
+    WORKLOAD = "workload"
+    LAYOUT = "layout"
+    ACCELERATOR = "accelerator"
+    MEMORY = "memory"
+    METRIC = "metric"
+    OBSERVER = "observer"
+    LISTENER = "listener"
+    SECTION = "section"
+
+
+class SourceKind(StrEnum):
+    """Where activations come from; every table and figure says which one it shows."""
+
+    CHECKPOINT = "checkpoint"
+    MINIATURE = "miniature"
+    PUBLISHED = "published"
+    RANDOM = "random"
+
+    @property
+    def evidence(self) -> str:
+        """`measured` on real weights, `measured-random` on seeded random ones, or `synthesised`."""
+        if self is SourceKind.PUBLISHED:
+            return "synthesised"
+        return "measured-random" if self is SourceKind.RANDOM else "measured"
+
+
+class MaskKind(StrEnum):
+    """How a mask chooses its threshold."""
+
+    DENSE = "dense"
+    UNIFORM = "threshold"
+    PER_LAYER = "target-hot-ratio"
+
+
+class Reuse(StrEnum):
+    """What a cold column holds in masked generation."""
+
+    ZERO = "zero"
+    """Nothing: the studies' accuracy experiments."""
+    STALE = "stale"
+    """The value of the last dense iteration: FFN-Reuse."""
+
+
+class Direction(StrEnum):
+    """Which way a metric gets better."""
+
+    HIGHER = "higher is better"
+    LOWER = "lower is better"
+
+
+class StageName(StrEnum):
+    """The stages of a run, in order."""
+
+    PROFILE = "profile"
+    PLACE = "place"
+    SIMULATE = "simulate"
+    SCORE = "score"
+    REPORT = "report"
