@@ -69,6 +69,10 @@ class StoreError(ColfwError):
     exit_code = 5
 
 
+class UnavailableError(ColfwError):
+    """What was asked for cannot be had here, such as a metric without its weights; the rest goes on."""
+
+
 class RunFailed(ColfwError):  # noqa: N818  (an outcome, not a mistake: some stages ended in an error)
     """Some stages of a run failed; what finished is kept and usable."""
 

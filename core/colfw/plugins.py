@@ -20,7 +20,7 @@ import pluggy
 from attrs import evolve, field, frozen
 
 from colfw import hookspecs, lazy
-from colfw.errors import ColfwError, PluginError
+from colfw.errors import ColfwError, PluginError, UnavailableError
 from colfw.names import did_you_mean, nearest
 from colfw.record_rules import problems_of
 from colfw.records import KINDS, Declaration
@@ -150,7 +150,7 @@ def guarded(who: str, when: str) -> Iterator[None]:
     """Wrap whatever a plugin raises, once, with its owner's name."""
     try:
         yield
-    except PluginCrashError:
+    except (PluginCrashError, UnavailableError):
         raise
     except ColfwError as error:
         problem = f"{error.where}: {error.problem}" if error.where else error.problem

@@ -1,0 +1,1 @@
+"""What colfw keeps on disk: cached results of stages, tables, run directories; all written atomically."""

@@ -1,0 +1,346 @@
+"""The typed study: what is run, from which activations, placed by which layouts, on which machines.
+
+A study is one TOML file. Here it gets its types, and what is wrong in itself is refused; whether the
+plugins that it names exist, and take the options that it gives, is checked where it meets them.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import Attribute, field, frozen
+from attrs.validators import and_, optional
+
+from colfw.errors import InvariantError, StudyError
+from colfw.names import is_name
+from colfw.overrides import Override, apply, last_writer, parse_override
+from colfw.refusals import Problem, Refusal, shown
+from colfw.typed import (
+    SHORTHAND,
+    distinct,
+    each,
+    non_negative,
+    not_empty,
+    positive,
+    share,
+    structured,
+    unstructure,
+)
+from colfw.vocabulary import MaskKind, Reuse, SourceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_THRESHOLDS: Final = (0.10, 0.15, 0.164, 0.17, 0.20)
+"""Swept as thresholds and as target hot ratios unless a study says otherwise."""
+
+DEFAULT_GRID: Final = (
+    *(0.010, 0.016, 0.025, 0.040, 0.063),
+    *(0.10, 0.16, 0.25, 0.40, 0.63),
+    *(1.0, 1.6, 2.5, 4.0, 6.3),
+    10.0,
+)
+"""Five steps a decade (the R5 series of ISO 3) over three decades: wide enough to have the 99th percentile
+of |a| between two of its thresholds, whether a model's activations stay below 0.1 or reach 10."""
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LARGEST_SEED: Final = 2**63 - 1
+
+
+def _plain_name(_: Any, attribute: Attribute[str], text: str) -> None:
+    if not is_name(text):
+        raise InvariantError(
+            f"{shown(text)} is no name", where=attribute.name, hint="lower-case words joined by '-' or '.'"
+        )
+
+
+def _plugin_name(_: Any, attribute: Attribute[str], text: str) -> None:
+    distribution, slash, name = text.rpartition("/")
+    if not is_name(name) or (slash and not _DISTRIBUTION.fullmatch(distribution)):
+        raise InvariantError(
+            f"{shown(text)} is no plugin name",
+            where=attribute.name,
+            hint="lower-case words joined by '-' or '.', or distribution/name",
+        )
+
+
+def _seed(_: Any, attribute: Attribute[int], seed: int) -> None:
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise InvariantError(f"must be 0 or greater, not {seed}", where=attribute.name)
+
+
+def _ascending(_: Any, attribute: Attribute[tuple[float, ...]], thresholds: tuple[float, ...]) -> None:
+    problems = [
+        Problem((attribute.name, position), f"must be greater than the {before} before it, not {after}")
+        for position, (before, after) in enumerate(zip(thresholds, thresholds[1:], strict=False), start=1)
+        if not after > before
+    ]
+    if problems:
+        raise Refusal(problems)
+
+
+def _machines_match_layouts(study: Study, _: Any, machines: tuple[MachineChoice, ...]) -> None:
+    if bool(study.layouts) == bool(machines):
+        return
+    missing, given = ("machines", "layouts") if study.layouts else ("layouts", "machines")
+    raise InvariantError(
+        f"missing, but {given} are given",
+        where=missing,
+        hint="give both to simulate, or neither to profile and score only",
+    )
+
+
+def _machines_have_own_names(_: Any, __: Any, machines: tuple[MachineChoice, ...]) -> None:
+    names = [machine.name for machine in machines]
+    problems = [
+        Problem(("machines", position, "name"), f"machines[{names.index(name)}] has this name already")
+        for position, name in enumerate(names)
+        if names.index(name) < position
+    ]
+    if problems:
+        raise Refusal(problems)
+
+
+def _checkpoints_are_read(study: Study, _: Any, source: Source) -> None:
+    kinds = [source.kind, *(workload.source for workload in study.workloads)]
+    if source.checkpoints and SourceKind.CHECKPOINT not in kinds:
+        raise InvariantError(
+            f"would not be read: activations are {source.kind}",
+            where="source.checkpoints",
+            hint='set source.kind = "checkpoint", or leave them out',
+        )
+
+
+# --- the study ------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class PluginChoice:
+    """A plugin and its options. A bare name is short for a choice without preset and options."""
+
+    name: str = field(validator=_plugin_name, metadata=SHORTHAND)
+    preset: str | None = field(default=None, validator=optional(_plain_name))
+    """A set of options that the plugin declares; single options may still be overridden."""
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class WorkloadChoice(PluginChoice):
+    """A denoiser, and where its activations come from if not from where the study says."""
+
+    source: SourceKind | None = None
+
+
+@frozen(kw_only=True)
+class LayoutChoice(PluginChoice):
+    """A layout policy, and the masks that it is simulated with; None leaves that to the layout."""
+
+    masks: tuple[MaskKind, ...] | None = field(default=None, validator=optional(and_(not_empty, distinct)))
+
+
+@frozen(kw_only=True)
+class MachineChoice:
+    """An accelerator with its memory, under a name of its own."""
+
+    name: str = field(validator=_plain_name)
+    accelerator: PluginChoice
+    memory: PluginChoice
+
+
+@frozen(kw_only=True)
+class Source:
+    """Where activations come from, and where on this machine the checkpoints lie, by workload name."""
+
+    kind: SourceKind = SourceKind.RANDOM
+    checkpoints: Mapping[str, Path] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class ProfileSettings:
+    """What a profile keeps beyond the column maxima."""
+
+    grid: tuple[float, ...] = field(default=DEFAULT_GRID, validator=[each(non_negative), _ascending])
+    """Thresholds at which elements are counted, besides those of the study."""
+    observers: tuple[str, ...] = field(default=(), validator=[each(_plugin_name), distinct])
+    """Further statistics of activations, besides those that the accelerators ask for."""
+
+
+@frozen(kw_only=True)
+class Output:
+    """Where results go. Without a directory, the store decides."""
+
+    directory: Path | None = None
+    samples: bool = False
+    """Whether generated samples are written as files too."""
+
+
+@frozen(kw_only=True)
+class Study:
+    """Everything that is asked. Two equal studies get equal results."""
+
+    name: str = field(default="study", validator=_plain_name)
+    workloads: tuple[WorkloadChoice, ...] = field(validator=[not_empty, distinct])
+    iterations: int | None = field(default=None, validator=optional(positive))
+    """None is as many as each workload is made for."""
+    samples: int = field(default=1, validator=positive)
+    """Samples a workload and seed."""
+    seeds: tuple[int, ...] = field(default=(0,), validator=[not_empty, each(_seed), distinct])
+    thresholds: tuple[float, ...] = field(
+        default=DEFAULT_THRESHOLDS, validator=[each(non_negative), _ascending]
+    )
+    """Of uniform masks."""
+    target_hot_ratios: tuple[float, ...] = field(
+        default=DEFAULT_THRESHOLDS, validator=[each(share), distinct]
+    )
+    """Of per-layer masks: the share of columns that is to be hot."""
+    metrics: tuple[PluginChoice, ...] = field(default=(), validator=distinct)
+    mask_reuse: Reuse = Reuse.ZERO
+    source: Source = field(factory=Source, validator=_checkpoints_are_read)
+    profile: ProfileSettings = field(factory=ProfileSettings)
+    layouts: tuple[LayoutChoice, ...] = field(default=(), validator=distinct)
+    machines: tuple[MachineChoice, ...] = field(
+        default=(), validator=[_machines_have_own_names, _machines_match_layouts]
+    )
+    output: Output = field(factory=Output)
+
+    @property
+    def threshold_grid(self) -> tuple[float, ...]:
+        """The thresholds at which a profile counts elements."""
+        return tuple(sorted({*self.thresholds, *self.profile.grid}))
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study in a TOML file, after overrides of the form `key.path=value`; or every problem with it."""
+    return study_from(_parsed(_text_of(path), str(path)), where=str(path), overrides=overrides)
+
+
+def study_from(data: Mapping[str, Any], *, where: str, overrides: Sequence[str] = ()) -> Study:
+    """The study that plain data describes; `where` names the data in errors."""
+    changed = copy.deepcopy(dict(data))
+    applied = _apply_all(overrides, changed)
+    try:
+        return structured(Study, changed)
+    except Refusal as refusal:
+        raise StudyError.of([_line(problem, where, applied) for problem in refusal.problems]) from refusal
+
+
+def _apply_all(overrides: Sequence[str], data: dict[str, Any]) -> list[Override]:
+    applied: list[Override] = []
+    problems: list[str] = []
+    for text in overrides:
+        try:
+            override = parse_override(text)
+            apply(override, data)
+            applied.append(override)
+        except InvariantError as error:
+            problems.append(str(error))
+    if problems:
+        raise StudyError.of(problems)
+    return applied
+
+
+def _line(problem: Problem, where: str, overrides: Sequence[Override]) -> str:
+    """The problem, blamed on whoever wrote what it is about."""
+    writer = last_writer(overrides, problem.path)
+    if writer is None:
+        return problem.line(where)
+    if problem.path == writer.path:
+        return Problem((), problem.problem, problem.hint).line(writer.where)
+    return problem.line(writer.where)
+
+
+def _text_of(path: Path) -> str:
+    if path.is_dir():
+        raise StudyError("is a folder, not a study", where=str(path), hint="name the TOML file in it")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StudyError("no such file", where=str(path)) from error
+    except OSError as error:
+        raise StudyError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return _decoded(content, str(path))
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")  # some editors begin files with a byte order mark
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise StudyError(
+            f"line {line}: is no UTF-8 text", where=where, hint="save the file with UTF-8 encoding"
+        ) from error
+
+
+_PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        problem, place = _located(str(error), text)
+        raise StudyError(problem, where=f"{where}: {place}" if place else where) from error
+    except RecursionError as error:
+        raise StudyError("lists or tables are nested too deeply", where=where) from error
+
+
+def _located(message: str, text: str) -> tuple[str, str | None]:
+    """What is wrong with TOML, and at which line and column."""
+    place = _PLACE.search(message)
+    if place is None:
+        return message, None
+    lines = text.split("\n")
+    line, column = place["line"] or len(lines), place["column"] or len(lines[-1]) + 1
+    return message[: place.start()], f"line {line}, column {column}"
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def study_data(study: Study) -> dict[str, Any]:
+    """The study as plain data, every default spelled out."""
+    return unstructure(study)
+
+
+def study_toml(study: Study) -> str:
+    """The study as TOML that people read: choices without options as bare names, a table a machine."""
+    import tomli_w  # noqa: PLC0415  (only writing needs it)
+
+    written = _readable(study_data(study))
+    tables = {key: value for key, value in written.items() if _is_tables(value)}
+    plain = {key: value for key, value in written.items() if key not in tables}
+    sections = [tomli_w.dumps(plain)] if plain else []
+    for key, value in tables.items():
+        if isinstance(value, list):
+            # tomli_w would squeeze short entries into one line each.
+            sections += [f"[[{key}]]" + tomli_w.dumps({key: entry}).removeprefix(f"[{key}]") for entry in value]
+        else:
+            sections.append(tomli_w.dumps({key: value}))
+    return _NUMBERS_BELOW_EACH_OTHER.sub(_side_by_side, "\n".join(sections))
+
+
+_NUMBERS_BELOW_EACH_OTHER = re.compile(r"\[\n(?: +[-+0-9.e]+,\n)+ *\]")
+
+
+def _side_by_side(numbers: re.Match[str]) -> str:
+    return "[" + ", ".join(numbers[0].strip("[]").replace(",", " ").split()) + "]"
+
+
+def _is_tables(value: Any) -> bool:
+    is_list = isinstance(value, list) and any(isinstance(entry, dict) for entry in value)
+    return is_list or isinstance(value, dict)
+
+
+def _readable(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what TOML cannot say (null) and what says nothing (an empty table)."""

@@ -1,0 +1,347 @@
+"""Hypothesis strategies for the nouns of colfw, for the tests of plugins as well as its own.
+
+What they draw is small, consistent in itself, and fond of edges: maxima that lie exactly on a
+threshold, zeros of both signs, the smallest and the largest float32, single rows and columns. This is
+the only module of colfw that needs hypothesis.
+
+>>> from hypothesis import given
+>>> @given(profiles())
+... def every_profile_has_a_site(profile):
+...     assert profile.sites
+>>> every_profile_has_a_site()
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from colfw.masks import MaskPolicy, MaskSet, SiteMask
+from colfw.placement import Epoch, Placement, SitePlacement
+from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
+from colfw.program import Advance, Buffer, Program, Repeat, Step, Tensor, Tile, Transfer, Work
+from colfw.samples import Samples, Score
+from colfw.sites import Ffn, Site
+from colfw.thresholds import float32_floor
+from colfw.timing import Timing
+from colfw.vocabulary import MaskKind, SourceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from hypothesis.strategies import DrawFn, SearchStrategy
+    from numpy.typing import NDArray
+
+    from colfw.profile import Statistics
+
+    Flags = NDArray[np.bool_]
+    Matrix = NDArray[np.float32]
+
+_SITE_LETTERS = "abcxyz019._-/µ"
+_LARGEST = float(np.finfo(np.float32).max)
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+
+
+# --- sites ----------------------------------------------------------------------------------------
+
+
+def ffns() -> SearchStrategy[Ffn]:
+    """Feed-forward operators, gated or not."""
+    width = st.integers(1, 64)
+    return st.builds(Ffn, d_in=width, d_out=width, gated=st.booleans())
+
+
+def sites(*, max_rows: int = 4, max_columns: int = 6) -> SearchStrategy[Site]:
+    """Sites of a few rows and columns."""
+    return st.builds(
+        Site,
+        name=st.text(_SITE_LETTERS, min_size=1, max_size=8),
+        rows=st.integers(1, max_rows),
+        columns=st.integers(1, max_columns),
+        operator=ffns(),
+    )
+
+
+def site_tuples(
+    *, max_sites: int = 3, max_rows: int = 4, max_columns: int = 6
+) -> SearchStrategy[tuple[Site, ...]]:
+    """The sites of one workload: at least one, each with a name of its own."""
+    one = sites(max_rows=max_rows, max_columns=max_columns)
+    several = st.lists(one, min_size=1, max_size=max_sites, unique_by=lambda site: site.name)
+    return several.map(tuple)
+
+
+# --- thresholds and activations -------------------------------------------------------------------
+
+
+def thresholds() -> SearchStrategy[float]:
+    """Thresholds as a study spells them: float64, often between two float32, sometimes out of range."""
+    usual = st.sampled_from([0.0, 0.1, 0.15, 0.164, 0.17, 0.2, 0.5, 1.0])
+    extreme = st.sampled_from([5e-324, 1e-60, _SMALLEST, _SMALLEST * 1.5, _LARGEST, 1e39, 1e300])
+    return usual | st.floats(0.0, 2.0) | extreme
+
+
+def threshold_grids(*, min_size: int = 0, max_size: int = 4) -> SearchStrategy[tuple[float, ...]]:
+    """Ascending thresholds without repeats: what a profile counts."""
+    distinct = st.lists(thresholds(), min_size=min_size, max_size=max_size, unique=True)
+    return distinct.map(lambda drawn: tuple(sorted(drawn)))
+
+
+def activation_values(edges: Iterable[float] = ()) -> SearchStrategy[float]:
+    """Finite float32 values: ordinary ones, extremes, and those just at, above and below `edges`."""
+    notable = {0.0, 1.0, _SMALLEST, _LARGEST}
+    for edge in edges:
+        notable.update(_around(edge))
+    signed = [sign * value for value in sorted(notable) for sign in (1.0, -1.0)]
+    return st.sampled_from(signed) | st.floats(-2.0, 2.0, width=32)
+
+
+def _around(tau: float) -> set[float]:
+    floor = float32_floor(tau)
+    step = np.float32(np.inf)
+    above = float(np.nextafter(floor, step)) if float(floor) < _LARGEST else _LARGEST
+    return {float(floor), above, float(np.nextafter(floor, -step)) if floor > 0 else 0.0}
+
+
+def activations(site: Site, *, edges: Iterable[float] = ()) -> SearchStrategy[Matrix]:
+    """Activations `[rows, columns]` of a site in one iteration, fond of the thresholds in `edges`."""
+    return hnp.arrays(np.float32, (site.rows, site.columns), elements=activation_values(edges))
+
+
+# --- profiles -------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True, eq=False)
+class ObservedRun:
+    """A small run seen in full: its profile, and every activation that was folded into it."""
+
+    profile: ActivationProfile
+    activations: Mapping[str, tuple[Matrix, ...]]
+    """Site name -> one matrix `[rows, columns]` an iteration."""
+
+
+def provenances(*, iterations: int) -> SearchStrategy[Provenance]:
+    """Origins of a profile of that many iterations, from every kind of source."""
+    options = st.dictionaries(
+        st.sampled_from(["guidance", "prompt", "steps"]),
+        st.none() | st.booleans() | st.integers(-3, 3) | st.floats(0, 10) | st.text(max_size=4),
+        max_size=2,
+    )
+    return st.builds(
+        Provenance,
+        workload=st.sampled_from(["tiny", "mdm", "sd-v1.4"]),
+        source=st.sampled_from(SourceKind),
+        seed=st.integers(0, 2**32 - 1),
+        samples=st.integers(1, 3),
+        iterations=st.just(iterations),
+        weights_digest=st.none() | st.just("5f" * 32),
+        options=options,
+    )
+
+
+def statistics(site_names: Sequence[str]) -> SearchStrategy[dict[str, Statistics]]:
+    """What further observers found at these sites: arrays of several types and ranks, scalars too."""
+    dtype = st.sampled_from([np.float32, np.int64, np.uint8])
+    array = hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=2, max_side=3), elements=st.integers(0, 9))
+    found = st.dictionaries(st.sampled_from(["mean", "bit width"]), array, min_size=1)
+    by_site = st.dictionaries(st.sampled_from(list(site_names)), found, min_size=1)
+    return st.dictionaries(st.sampled_from(["value-range", "difference"]), by_site, max_size=2)
+
+
+@st.composite
+def observed_runs(
+    draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 6, max_rows: int = 4
+) -> ObservedRun:
+    """Runs with every activation beside the profile that `ColumnMaxima` folds from them."""
+    seen_at = draw(site_tuples(max_rows=max_rows))
+    iterations = draw(st.integers(min_iterations, max_iterations))
+    grid = draw(threshold_grids())
+    shown = {
+        site.name: tuple(draw(activations(site, edges=grid)) for _ in range(iterations)) for site in seen_at
+    }
+    fold = ColumnMaxima(seen_at, iterations=iterations, thresholds=grid)
+    for site in seen_at:
+        for iteration, activation in enumerate(shown[site.name]):
+            fold.observe(site, iteration, activation)
+    profile = ActivationProfile(
+        provenance=draw(provenances(iterations=iterations)),
+        thresholds=grid,
+        sites=fold.site_profiles(),
+        statistics=draw(statistics([site.name for site in seen_at])),
+    )
+    return ObservedRun(profile=profile, activations=shown)
+
+
+def profiles(*, min_iterations: int = 1, max_iterations: int = 6) -> SearchStrategy[ActivationProfile]:
+    """Profiles folded from small activations, and so consistent in themselves."""
+    runs = observed_runs(min_iterations=min_iterations, max_iterations=max_iterations)
+    return runs.map(lambda run: run.profile)
+
+
+# --- masks ----------------------------------------------------------------------------------------
+
+
+def mask_policies() -> SearchStrategy[MaskPolicy]:
+    """Mask policies of all three kinds."""
+    uniform = thresholds().map(MaskPolicy.uniform)
+    per_layer = (st.sampled_from([0.0, 0.164, 1.0]) | st.floats(0.0, 1.0)).map(MaskPolicy.per_layer)
+    return st.just(MaskPolicy.dense()) | uniform | per_layer
+
+
+def flags(iterations: int, columns: int) -> SearchStrategy[Flags]:
+    """Any flags `[iteration, column]`: hot columns, fetched columns."""
+    return hnp.arrays(np.bool_, (iterations, columns))
+
+
+def site_masks(site: Site, *, iterations: int, policy: MaskPolicy) -> SearchStrategy[SiteMask]:
+    """Masks of one site that the policy could have made: all hot where it is dense."""
+    if policy.kind is MaskKind.DENSE:
+        hot = np.ones((iterations, site.columns), np.bool_)
+        return st.just(SiteMask(site=site, tau=None, hot=hot))
+    tau = thresholds() if policy.kind is MaskKind.PER_LAYER else st.just(policy.value)
+    return st.builds(SiteMask, site=st.just(site), tau=tau, hot=flags(iterations, site.columns))
+
+
+@st.composite
+def mask_sets(draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 6) -> MaskSet:
+    """Masks of a few sites over the same iterations, under any policy."""
+    policy = draw(mask_policies())
+    iterations = draw(st.integers(min_iterations, max_iterations))
+    masked = draw(site_tuples())
+    masks = (draw(site_masks(site, iterations=iterations, policy=policy)) for site in masked)
+    return MaskSet(policy=policy, sites=tuple(masks))
+
+
+# --- placements -----------------------------------------------------------------------------------
+
+
+def bijections(columns: int) -> SearchStrategy[NDArray[np.int64]]:
+    """Ways to give each column a slot of its own."""
+    return st.permutations(range(columns)).map(lambda order: np.array(order, np.int64))
+
+
+@st.composite
+def site_placements(draw: DrawFn, site: Site, *, iterations: int) -> SitePlacement:
+    """Placements of one site with one epoch or several; moved columns are those that changed slots."""
+    later = draw(st.sets(st.integers(1, iterations - 1), max_size=2)) if iterations > 1 else set()
+    epochs: list[Epoch] = []
+    for start in (0, *sorted(later)):
+        slots = draw(bijections(site.columns))
+        moved = int(np.count_nonzero(slots != epochs[-1].slot_of_column)) if epochs else 0
+        epochs.append(
+            Epoch(
+                first_iteration=start,
+                slot_of_column=slots,
+                hot_slots=draw(st.integers(0, site.columns)),
+                moved_columns=moved,
+            )
+        )
+    return SitePlacement(site=site, epochs=tuple(epochs), fetched=draw(flags(iterations, site.columns)))
+
+
+@st.composite
+def placements(draw: DrawFn, *, max_iterations: int = 6) -> Placement:
+    """Placements of a few sites over the same iterations."""
+    iterations = draw(st.integers(1, max_iterations))
+    placed = (draw(site_placements(site, iterations=iterations)) for site in draw(site_tuples()))
+    return Placement(layout=draw(st.sampled_from(["row-major", "hot-cold"])), sites=tuple(placed))
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+_TENSORS = ("weights", "inputs", "outputs")
+_BUFFERS = ("left", "right")
+
+
+@st.composite
+def transfers(draw: DrawFn) -> Transfer:
+    """Transfers of one run or of several that do not overlap, between a few tensors and buffers."""
+    run_bytes = draw(st.integers(1, 32))
+    runs = draw(st.integers(1, 3))
+    return Transfer(
+        tensor=draw(st.sampled_from(_TENSORS)),
+        buffer=draw(st.sampled_from(_BUFFERS)),
+        direction=draw(st.sampled_from(("read", "write"))),
+        offset_bytes=draw(st.integers(0, 64)),
+        run_bytes=run_bytes,
+        runs=runs,
+        stride_bytes=run_bytes + draw(st.integers(0, 16)) if runs > 1 else 0,
+    )
+
+
+def tiles() -> SearchStrategy[Tile]:
+    """Tiles with a few transfers, or with none."""
+    return st.builds(
+        Tile,
+        transfers=st.lists(transfers(), max_size=2).map(tuple),
+        compute_core_cycles=st.integers(0, 100),
+        other_core_cycles=st.integers(0, 10),
+    )
+
+
+def steps() -> SearchStrategy[Step]:
+    """Tiles and repetitions of them, nested, whose offsets advance."""
+    advance = st.builds(Advance, tensor=st.sampled_from(_TENSORS), step_bytes=st.integers(0, 40))
+    return st.recursive(
+        tiles(),
+        lambda inner: st.builds(
+            Repeat,
+            rounds=st.integers(1, 4),
+            body=st.lists(inner, min_size=1, max_size=2).map(tuple),
+            advances=st.lists(advance, max_size=2).map(tuple),
+        ),
+        max_leaves=4,
+    )
+
+
+@st.composite
+def programs(draw: DrawFn, *, max_steps: int = 3) -> Program:
+    """Programs with nested repetition, whose tensors and buffers are as large as they need to be or larger."""
+    described = tuple(draw(st.lists(steps(), max_size=max_steps)))
+    slack = st.integers(0, 16)
+    tensors: list[Tensor] = []
+    for name, needed_bytes in tensor_sizes_bytes(described).items():
+        base_bytes = (tensors[-1].end_bytes if tensors else 0) + draw(slack)
+        tensors.append(Tensor(name=name, base_bytes=base_bytes, size_bytes=needed_bytes + draw(slack)))
+    buffers = [
+        Buffer(name=name, slot_bytes=needed_bytes + draw(slack), slots=draw(st.integers(1, 3)))
+        for name, needed_bytes in slot_sizes_bytes(described).items()
+    ]
+    return Program(
+        name="drawn",
+        core_clock_hz=draw(st.sampled_from([1, 800_000_000])),
+        tensors=tuple(draw(st.permutations(tensors))),
+        buffers=tuple(buffers),
+        steps=described,
+        window_requests=draw(st.none() | st.integers(1, 32)),
+    )
+
+
+def unrolled(described: Iterable[Step], moved: Mapping[str, int] | None = None) -> Iterator[Tile]:
+    """Every tile in the order it runs, with the offsets it runs at: what a small description stands for."""
+    moved = moved or {}
+    for step in described:
+        if isinstance(step, Tile):
+            yield _moved(step, moved)
+            continue
+        here = Counter(moved)
+        for _ in range(step.rounds):
+            yield from unrolled(step.body, here)
+            here.update({advance.tensor: 0 for advance in step.advances})
+            for advance in step.advances:
+                here[advance.tensor] += advance.step_bytes
+
+
+def _moved(tile: Tile, moved: Mapping[str, int]) -> Tile:
+    from attrs import evolve
+
+    transfers_here = tuple(
+        evolve(transfer, offset_bytes=transfer.offset_bytes + moved.get(transfer.tensor, 0))
+        for transfer in tile.transfers
+    )
+    return evolve(tile, transfers=transfers_here)
