@@ -32,13 +32,15 @@ class Choice:
     registered: Registered
     options: Mapping[str, Any] | None
     """None for a plugin that takes none."""
+    label: str = ""
+    """What tables call it: its name, and what sets it apart where a study chooses a plugin twice."""
 
     def make(self) -> Any:
         """The object that does the work."""
         config_class = self.registered.config_class()
         if config_class is None:
             return self.registered.make(None)
-        config = structure(config_class, self.options or {}, where=str(self.registered))
+        config: object = structure(config_class, self.options or {}, where=str(self.registered))
         return self.registered.make(config)
 
     @property
@@ -174,9 +176,10 @@ class _Binder:
     # Each of these yields what could be resolved and notes what could not.
 
     def _workloads(self) -> Iterator[BoundWorkload]:
+        labels = _labels(self.study.workloads)
         for index, chosen in enumerate(self.study.workloads):
             path = f"workloads[{index}]"
-            choice = self._choice(Kind.WORKLOAD, chosen, path)
+            choice = self._choice(Kind.WORKLOAD, chosen, path, labels[index])
             if choice is not None:
                 yield self._workload(chosen, choice, path)
 
@@ -207,8 +210,9 @@ class _Binder:
         return checkpoint
 
     def _layouts(self) -> Iterator[BoundLayout]:
+        labels = _labels(self.study.layouts)
         for index, chosen in enumerate(self.study.layouts):
-            choice = self._choice(Kind.LAYOUT, chosen, f"layouts[{index}]")
+            choice = self._choice(Kind.LAYOUT, chosen, f"layouts[{index}]", labels[index])
             if choice is not None:
                 yield BoundLayout(choice=choice, masks=self._masks(chosen, choice))
 
@@ -242,9 +246,10 @@ class _Binder:
 
     def _metrics(self) -> Iterator[Choice]:
         modalities = self._modalities()
+        labels = _labels(self.study.metrics)
         for index, chosen in enumerate(self.study.metrics):
             path = f"metrics[{index}]"
-            choice = self._choice(Kind.METRIC, chosen, path)
+            choice = self._choice(Kind.METRIC, chosen, path, labels[index])
             if choice is None:
                 continue
             spec = choice.registered.record
@@ -274,9 +279,11 @@ class _Binder:
             except PluginError as error:
                 self.refuse(f"profile.observers[{index}]", error.problem, error.hint)
             else:
-                yield Choice(name=name, registered=registered, options=None)
+                yield Choice(name=name, registered=registered, options=None, label=name)
 
-    def _choice(self, kind: Kind, chosen: PluginChoice, path: str) -> Choice | None:
+    def _choice(
+        self, kind: Kind, chosen: PluginChoice, path: str, label: str | None = None
+    ) -> Choice | None:
         try:
             registered = self.registry.find(kind, chosen.name)
             options = self._options(registered, chosen, path)
@@ -285,18 +292,18 @@ class _Binder:
         except ColfwError as error:
             self.refuse(f"{path}.name", error.problem, error.hint)
         else:
-            return Choice(name=chosen.name, registered=registered, options=options)
+            return Choice(
+                name=chosen.name, registered=registered, options=options, label=label or chosen.name
+            )
         return None
 
-    def _options(
-        self, registered: Registered, chosen: PluginChoice, path: str
-    ) -> Mapping[str, Any] | None:
+    def _options(self, registered: Registered, chosen: PluginChoice, path: str) -> Mapping[str, Any] | None:
         config_class = registered.config_class()
         if config_class is None:
             self._refuse_options(chosen, path)
             return None
         merged = {**self._preset(registered, chosen, path), **chosen.options}
-        config = structure(config_class, merged, where=self.where, path=f"{path}.options")
+        config: object = structure(config_class, merged, where=self.where, path=f"{path}.options")
         return unstructure(config)
 
     def _refuse_options(self, chosen: PluginChoice, path: str) -> None:
@@ -305,9 +312,7 @@ class _Binder:
         if chosen.preset is not None:
             self.refuse(f"{path}.preset", f"{chosen.name} has no presets")
 
-    def _preset(
-        self, registered: Registered, chosen: PluginChoice, path: str
-    ) -> Mapping[str, Any]:
+    def _preset(self, registered: Registered, chosen: PluginChoice, path: str) -> Mapping[str, Any]:
         presets = registered.record.presets
         if chosen.preset is None:
             return {}
@@ -318,5 +323,19 @@ class _Binder:
         return presets[chosen.preset]
 
 
-def choices_of_kind(choices: Sequence[Choice], kind: Kind) -> tuple[Choice, ...]:
-    return tuple(choice for choice in choices if choice.registered.kind is kind)
+def _labels(chosen: Sequence[PluginChoice]) -> list[str]:
+    """A label for each choice: its name where that is enough, else with what it says beyond the name."""
+    names = [choice.name for choice in chosen]
+    labels = [
+        choice.name if names.count(choice.name) == 1 else _spelled_out(choice) for choice in chosen
+    ]
+    return [
+        label if labels.count(label) == 1 else f"{label}#{index + 1}"
+        for index, label in enumerate(labels)
+    ]
+
+
+def _spelled_out(choice: PluginChoice) -> str:
+    said = [choice.preset] if choice.preset else []
+    said += [f"{key}={value}" for key, value in sorted(choice.options.items())]
+    return f"{choice.name}[{', '.join(said)}]" if said else choice.name

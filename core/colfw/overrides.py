@@ -12,12 +12,9 @@ from colfw.errors import InvariantError
 from colfw.refusals import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from colfw.keypaths import KeyPath
-
-_BARE_NAME_AT = frozenset({"workloads", "layouts", "metrics", "accelerator", "memory"})
-"""Where a study may write a bare name instead of a table with a `name`."""
 
 
 @frozen
@@ -93,8 +90,11 @@ def _entered(override: Override, holder: Any, place: KeyPath, step: str | int, f
 
 
 def _takes_bare_name(path: KeyPath) -> bool:
-    keys: Sequence[str] = [step for step in path if isinstance(step, str)]
-    return keys[-1] in _BARE_NAME_AT
+    """Whether a study may write a bare name here instead of a table with a `name`."""
+    match path:
+        case ("workloads" | "layouts" | "metrics", int()) | ("machines", int(), "accelerator" | "memory"):
+            return True
+    return False
 
 
 def _check_holds(override: Override, holder: Any, place: KeyPath, step: str | int) -> None:
@@ -104,8 +104,8 @@ def _check_holds(override: Override, holder: Any, place: KeyPath, step: str | in
     if isinstance(step, int) and not isinstance(holder, list):
         raise override.refusal(f"{name} is no list, but {shown(holder)}")
     if isinstance(step, int) and step > len(holder):
-        hint = f"the next free position is {name}[{len(holder)}]"
-        raise override.refusal(f"{name} has {len(holder)} entries", hint)
+        count = "1 entry" if len(holder) == 1 else f"{len(holder)} entries"
+        raise override.refusal(f"{name} has {count}", f"the next free position is {name}[{len(holder)}]")
 
 
 def _is_absent(holder: Any, step: str | int) -> bool:

@@ -10,6 +10,7 @@ import copy
 import re
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,6 @@ of |a| between two of its thresholds, whether a model's activations stay below 0
 # --- rules ----------------------------------------------------------------------------------------
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_LARGEST_SEED: Final = 2**63 - 1
 
 
 def _plain_name(_: Any, attribute: Attribute[str], text: str) -> None:
@@ -72,15 +72,10 @@ def _plugin_name(_: Any, attribute: Attribute[str], text: str) -> None:
         )
 
 
-def _seed(_: Any, attribute: Attribute[int], seed: int) -> None:
-    if not 0 <= seed <= _LARGEST_SEED:
-        raise InvariantError(f"must be 0 or greater, not {seed}", where=attribute.name)
-
-
 def _ascending(_: Any, attribute: Attribute[tuple[float, ...]], thresholds: tuple[float, ...]) -> None:
     problems = [
         Problem((attribute.name, position), f"must be greater than the {before} before it, not {after}")
-        for position, (before, after) in enumerate(zip(thresholds, thresholds[1:], strict=False), start=1)
+        for position, (before, after) in enumerate(pairwise(thresholds), start=1)
         if not after > before
     ]
     if problems:
@@ -192,7 +187,7 @@ class Study:
     """None is as many as each workload is made for."""
     samples: int = field(default=1, validator=positive)
     """Samples a workload and seed."""
-    seeds: tuple[int, ...] = field(default=(0,), validator=[not_empty, each(_seed), distinct])
+    seeds: tuple[int, ...] = field(default=(0,), validator=[not_empty, each(non_negative), distinct])
     thresholds: tuple[float, ...] = field(
         default=DEFAULT_THRESHOLDS, validator=[each(non_negative), _ascending]
     )
@@ -324,17 +319,24 @@ def study_toml(study: Study) -> str:
     for key, value in tables.items():
         if isinstance(value, list):
             # tomli_w would squeeze short entries into one line each.
-            sections += [f"[[{key}]]" + tomli_w.dumps({key: entry}).removeprefix(f"[{key}]") for entry in value]
+            sections += [
+                f"[[{key}]]" + tomli_w.dumps({key: entry}).removeprefix(f"[{key}]") for entry in value
+            ]
         else:
             sections.append(tomli_w.dumps({key: value}))
-    return _NUMBERS_BELOW_EACH_OTHER.sub(_side_by_side, "\n".join(sections))
+    return _SHORT_ARRAY.sub(_side_by_side, "\n".join(sections))
 
 
-_NUMBERS_BELOW_EACH_OTHER = re.compile(r"\[\n(?: +[-+0-9.e]+,\n)+ *\]")
+_SCALAR = r'(?:"(?:[^"\\]|\\.)*"|[-+.0-9a-z]+)'
+_SHORT_ARRAY = re.compile(rf"\[\n(?: {{4}}{_SCALAR},\n)+\]")
+"""An array as tomli_w writes it, an entry a line. Its texts hold no line break, so none is mistaken."""
+_LINE_LENGTH: Final = 100
 
 
-def _side_by_side(numbers: re.Match[str]) -> str:
-    return "[" + ", ".join(numbers[0].strip("[]").replace(",", " ").split()) + "]"
+def _side_by_side(array: re.Match[str]) -> str:
+    entries = [line.strip().removesuffix(",") for line in array[0].split("\n")[1:-1]]
+    on_one_line = "[" + ", ".join(entries) + "]"
+    return on_one_line if len(on_one_line) <= _LINE_LENGTH else array[0]
 
 
 def _is_tables(value: Any) -> bool:
@@ -343,4 +345,28 @@ def _is_tables(value: Any) -> bool:
 
 
 def _readable(data: dict[str, Any]) -> dict[str, Any]:
-    """Without what TOML cannot say (null) and what says nothing (an empty table)."""
+    said: dict[str, Any] = _without_nothing(data)
+    for key in ("workloads", "metrics"):
+        entries = [_bare(entry) for entry in said[key]]
+        # An array of tables has no place for bare names: all of them, or none.
+        said[key] = entries if all(isinstance(entry, str) for entry in entries) else said[key]
+    for machine in said["machines"]:
+        machine.update({part: _bare(machine[part]) for part in ("accelerator", "memory")})
+    return said
+
+
+def _bare(choice: dict[str, Any]) -> dict[str, Any] | str:
+    return str(choice["name"]) if choice.keys() == {"name"} else choice
+
+
+def _without_nothing(value: Any) -> Any:
+    """Without what TOML cannot say (null) and what says nothing (an empty table); options stay whole."""
+    if isinstance(value, list):
+        return [_without_nothing(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: entry if key == "options" else _without_nothing(entry)
+        for key, entry in value.items()
+        if entry is not None and entry != {}
+    }

@@ -434,7 +434,7 @@ _SIGNS: Final = {">=": "at least", ">": "greater than", "<=": "at most", "<": "l
 
 def _in_plain_words(error: Exception, name: str) -> Problem:
     """What one of attrs' own validators found; other messages are kept."""
-    message, *details = [*error.args, ""][: max(1, len(error.args))]
+    message, *details = error.args or ("",)
     bound = _ATTRS_BOUND.fullmatch(str(message))
     if bound:
         subject = "must have a length of" if bound["length"] else "must be"

@@ -134,9 +134,7 @@ class Task:
     def plugins(self) -> tuple[str, ...]:
         """The plugins that take part, as recorded beside the result."""
         identities = self.payload.get("plugins", {})
-        return tuple(
-            f"{identity['plugin']} {identity['version']}" for identity in identities.values()
-        )
+        return tuple(f"{identity['plugin']} {identity['version']}" for identity in identities.values())
 
 
 @define

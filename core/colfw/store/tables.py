@@ -142,11 +142,13 @@ def read_parquet(path: Path, schema: TableSchema) -> Table:
     import pyarrow as pa  # noqa: PLC0415  (heavy)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    with reading(path):
+        data = path.read_bytes()
     try:
-        with reading(path), path.open("rb") as stream:
-            content = pq.ParquetFile(stream).read()
-    except pa.ArrowException as error:
-        raise StoreError(f"not a readable Parquet file: {error}", where=str(path)) from error
+        content = pq.ParquetFile(pa.BufferReader(data)).read()
+    except (pa.ArrowException, OSError) as error:  # pyarrow raises OSError for damaged content, too
+        problem = f"not a readable Parquet file: {_one_line(str(error))}"
+        raise StoreError(problem, where=str(path)) from error
     _check_schema(content.schema, schema, path)
     try:
         return Table.from_columns(schema, {name: content[name].to_pylist() for name in schema.column_names})
@@ -361,13 +363,16 @@ def _check_schema(found: pa.Schema, schema: TableSchema, path: Path) -> None:
 
 def _essence(schema: pa.Schema) -> list[str]:
     """What must be the same for a file to be read, a line for each column."""
-    about = schema.metadata or {}
-    lines = [f"{name} {about.get(name.encode(), b'').decode()!r}" for name in ("table", "key")]
+    lines = [f"{name} {_stated(schema.metadata, name)!r}" for name in ("table", "key")]
     for entry in schema:
-        unit = (entry.metadata or {}).get(b"unit", b"").decode()
+        unit = _stated(entry.metadata, "unit")
         null = ", nullable" if entry.nullable else ""
         lines.append(f"column {entry.name!r} ({entry.type}{null}, unit {unit!r})")
     return lines
+
+
+def _stated(metadata: Mapping[bytes, bytes] | None, name: str) -> str:
+    return (metadata or {}).get(name.encode(), b"").decode(errors="replace")
 
 
 def _csv_text(cell: str | None) -> str:

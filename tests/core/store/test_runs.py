@@ -159,12 +159,11 @@ class TestCreating:
 
     @pytest.mark.parametrize(
         ("name", "slug"),
-        [("", "run"), ("../x", "x"), ("Größe", "große"), ("x" * 99, "x" * 40), ("日本", "run")],
+        [("", "run"), ("../x", "x"), ("Après DiT", "apres-dit"), ("x" * 99, "x" * 40), ("日本", "run")],
     )
     def test_names_become_plain_words(self, tmp_path: Path, name: str, slug: str) -> None:
         """Accents fall off, what is no letter or digit parts words, and long names are cut."""
-        plain = slug.replace("ß", "")
-        assert _create(tmp_path, name).id == f"20260301-123005-{plain}-0123abcd"
+        assert _create(tmp_path, name).id == f"20260301-123005-{slug}-0123abcd"
 
     def test_a_taken_id_is_counted_up(self, tmp_path: Path) -> None:
         """Runs of one study within one second have folders of their own."""

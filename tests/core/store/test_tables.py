@@ -124,7 +124,7 @@ class TestSchema:
         ],
         ids=str,
     )
-    def test_a_column_says_everything(self, change: dict[str, str]) -> None:
+    def test_a_column_says_everything(self, change: dict[str, Any]) -> None:
         """No column goes without a plain name, a known kind, a unit and a meaning."""
         with pytest.raises(ValueError, match=next(iter(change))):
             attrs.evolve(SCHEMA.columns[0], **change)
@@ -359,7 +359,7 @@ class TestReading:
             read_parquet(tmp_path / "table.parquet", SCHEMA)
         assert caught.value.where == str(tmp_path / "table.parquet")
 
-    @pytest.mark.parametrize("content", [b"", b"site,iteration\n", b"PAR1" + b"\0" * 64 + b"PAR1"])
+    @pytest.mark.parametrize("content", [b"", b"site,iteration\n", b"PAR1" + bytes(64) + b"PAR1"], ids=repr)
     def test_what_is_no_parquet_is_refused(self, tmp_path: Path, content: bytes) -> None:
         """An empty file, a CSV and a broken Parquet file are told by name."""
         path = tmp_path / "table.parquet"
@@ -367,6 +367,16 @@ class TestReading:
         with pytest.raises(StoreError, match="not a readable Parquet file") as caught:
             read_parquet(path, SCHEMA)
         assert caught.value.where == str(path)
+        assert "\n" not in str(caught.value)
+
+    def test_damaged_pages_are_refused(self, tmp_path: Path) -> None:
+        """A file whose end is sound and whose middle is not gives no numbers."""
+        path = tmp_path / "table.parquet"
+        write_parquet(Table(SCHEMA, [_row(note="odd")]), path)
+        content = path.read_bytes()
+        path.write_bytes(content[:4] + bytes(64) + content[68:])
+        with pytest.raises(StoreError, match="not a readable Parquet file"):
+            read_parquet(path, SCHEMA)
 
     def test_a_file_cut_short_is_refused(self, tmp_path: Path) -> None:
         """Half a file is no table."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from colfw.engine.steps.profiling import PROFILE_FILE
 from colfw.masks import MaskPolicy, masks_of
-from colfw.placement import Placement, SitePlacement
+from colfw.placement import Placement
 from colfw.plugins import guarded
 from colfw.profile import ActivationProfile
 
 if TYPE_CHECKING:
     from colfw.engine.tasks import Job
+    from colfw.placement import SitePlacement
 
 MASKS_FILE = "masks.safetensors"
 PLACEMENT_FILE = "placement.safetensors"

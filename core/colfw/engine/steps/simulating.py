@@ -35,9 +35,7 @@ def simulate(job: Job) -> None:
         with guarded(str(job.choice("accelerator").registered), "while it lowered a site"):
             program = accelerator.lower(request)
         timing = clock.time(program)
-        rows.append(
-            {"site": request.site.name, "iteration": request.iteration, **attrs.asdict(timing)}
-        )
+        rows.append({"site": request.site.name, "iteration": request.iteration, **attrs.asdict(timing)})
         job.advance(float(len(rows)))
     job.write(TIMINGS_FILE, json.dumps(rows).encode())
 

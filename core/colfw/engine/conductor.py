@@ -1,0 +1,166 @@
+"""The conductor: hands tasks to an executor as what they need becomes ready, and minds the cache."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from concurrent.futures import FIRST_COMPLETED, wait
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Future
+
+    from colfw.engine.executors import Executor
+    from colfw.engine.tasks import Task
+    from colfw.store.objects import ObjectStore
+
+
+class Outcome(StrEnum):
+    """What became of a task."""
+
+    DONE = "done"
+    CACHED = "cached"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Something it needs failed."""
+    CANCELLED = "cancelled"
+    """The run was interrupted first."""
+
+
+@frozen(kw_only=True)
+class TaskResult:
+    """A task and what became of it."""
+
+    task: Task
+    outcome: Outcome
+    seconds: float = 0.0
+    error: str | None = None
+    traceback: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        return self.outcome in (Outcome.DONE, Outcome.CACHED)
+
+
+class Audience(Protocol):
+    """Who is told how the work goes."""
+
+    def started(self, task: Task) -> None: ...
+
+    def ended(self, result: TaskResult) -> None: ...
+
+
+@frozen(kw_only=True)
+class Conducted:
+    """The results of all tasks, in their order, and whether somebody interrupted."""
+
+    results: tuple[TaskResult, ...]
+    interrupted: bool
+
+    @property
+    def usable(self) -> tuple[Task, ...]:
+        return tuple(result.task for result in self.results if result.usable)
+
+    @property
+    def failures(self) -> tuple[TaskResult, ...]:
+        return tuple(result for result in self.results if result.outcome is Outcome.FAILED)
+
+
+def conduct(
+    tasks: Sequence[Task],
+    executor: Executor,
+    store: ObjectStore,
+    audience: Audience,
+    *,
+    fresh: bool = False,
+) -> Conducted:
+    """Perform all tasks that can be. A failure stops only what needs it; Ctrl-C keeps what is finished."""
+    score = _Score(tasks, executor, store, audience, fresh=fresh)
+    try:
+        with executor:
+            score.play()
+    except KeyboardInterrupt:
+        return Conducted(results=score.in_order(cancelled=True), interrupted=True)
+    return Conducted(results=score.in_order(cancelled=False), interrupted=False)
+
+
+@define
+class _Score:
+    """The state of one performance. Tasks of equal digest are one piece of work with several uses."""
+
+    tasks: Sequence[Task]
+    executor: Executor
+    store: ObjectStore
+    audience: Audience
+    fresh: bool = field(kw_only=True)
+    ended: dict[str, TaskResult] = field(factory=dict)
+    running: dict[Future[None], tuple[Task, float]] = field(factory=dict)
+
+    def play(self) -> None:
+        waiting = list({task.digest: task for task in self.tasks}.values())
+        while waiting or self.running:
+            waiting = [task for task in waiting if not self._settled_or_started(task)]
+            if self.running:
+                self._collect()
+
+    def _settled_or_started(self, task: Task) -> bool:
+        needed = [self.ended.get(digest) for digest in task.needs.values()]
+        if any(result is not None and not result.usable for result in needed):
+            self._end(TaskResult(task=task, outcome=Outcome.SKIPPED))
+            return True
+        if None in needed or len(self.running) >= self.executor.slots:
+            return False
+        if not self.fresh and self.store.find(task.digest) is not None:
+            self._end(TaskResult(task=task, outcome=Outcome.CACHED))
+            return True
+        self._start(task)
+        return True
+
+    def _start(self, task: Task) -> None:
+        self.audience.started(task)
+        began = time.perf_counter()
+        self.running[self.executor.submit(task, replace=self.fresh)] = (task, began)
+
+    def _collect(self) -> None:
+        for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+            task, began = self.running.pop(future)
+            self._end(_result_of(task, future, time.perf_counter() - began))
+
+    def _end(self, result: TaskResult) -> None:
+        self.ended[result.task.digest] = result
+        self.audience.ended(result)
+
+    def in_order(self, *, cancelled: bool) -> tuple[TaskResult, ...]:
+        return tuple(self._results(cancelled=cancelled))
+
+    def _results(self, *, cancelled: bool) -> Iterable[TaskResult]:
+        for task in self.tasks:
+            found = self.ended.get(task.digest)
+            assert found is not None or cancelled
+            if found is None:
+                yield TaskResult(task=task, outcome=Outcome.CANCELLED)
+            else:
+                yield TaskResult(
+                    task=task,
+                    outcome=found.outcome,
+                    seconds=found.seconds,
+                    error=found.error,
+                    traceback=found.traceback,
+                )
+
+
+def _result_of(task: Task, future: Future[None], seconds: float) -> TaskResult:
+    error = future.exception()
+    if error is None:
+        return TaskResult(task=task, outcome=Outcome.DONE, seconds=seconds)
+    return TaskResult(
+        task=task,
+        outcome=Outcome.FAILED,
+        seconds=seconds,
+        error=str(error) or type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )

@@ -1,0 +1,247 @@
+"""A run from study to run directory: plan, conduct, report, and leave everything where it belongs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, field, frozen
+
+from colfw.engine.conductor import conduct
+from colfw.engine.executors import InProcess, ProcessPool
+from colfw.engine.listeners import Broadcast
+from colfw.engine.plan import plan_study, report_task
+from colfw.engine.steps.profiling import PROFILE_FILE, SAMPLES_FILE
+from colfw.engine.steps.reporting import REPORT_FILE
+from colfw.errors import StoreError
+from colfw.store.atomic import write_text
+from colfw.store.objects import ObjectStore, digest_of
+from colfw.store.runs import Manifest, RunDirectory
+from colfw.study import study_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from colfw.binding import BoundStudy
+    from colfw.engine.conductor import Audience, Conducted, TaskResult
+    from colfw.engine.executors import Executor
+    from colfw.engine.listeners import Display
+    from colfw.engine.plan import Plan
+    from colfw.engine.tasks import Task
+    from colfw.plugins import Registry
+    from colfw.store.objects import StoredObject
+
+
+@frozen(kw_only=True)
+class RunOptions:
+    """How to run, as opposed to what: none of this changes a number."""
+
+    runs_root: Path
+    cache_root: Path
+    workers: int = 1
+    fresh: bool = False
+    """Compute everything again, whatever is in the cache."""
+    study_file: str | None = None
+    overrides: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Run:
+    """A run that has ended."""
+
+    directory: RunDirectory
+    manifest: Manifest
+    conducted: Conducted
+    notices: tuple[str, ...] = field(default=())
+
+
+def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, display: Display) -> Run:
+    """Run a study. Whatever happens, the run directory says how far it came and holds what finished."""
+    plan = plan_study(bound)
+    store = ObjectStore(options.cache_root)
+    directory = RunDirectory.create(
+        options.runs_root, bound.study.name, digest_of(study_data(bound.study)), datetime.now(UTC)
+    )
+    manifest = _opening(directory, bound, registry, options)
+    directory.write_manifest(manifest)
+    broadcast = Broadcast.of(registry, display)
+    display.planned(plan.tasks)
+    conducted = conduct(
+        plan.tasks,
+        _executor(options, store, registry, display),
+        store,
+        broadcast,
+        fresh=options.fresh,
+    )
+    reported = _report(plan, conducted, registry, store, broadcast, fresh=options.fresh)
+    results = (*conducted.results, *reported)
+    tables = _deliver(directory, bound, store, results)
+    manifest = evolve(
+        manifest,
+        status=_status(conducted, reported),
+        finished=_now(),
+        tasks=tuple(_task_entry(result) for result in results),
+        tables=tables,
+    )
+    _write_errors(directory, results)
+    directory.write_manifest(manifest)
+    everything = evolve(conducted, results=results)
+    return Run(
+        directory=directory,
+        manifest=manifest,
+        conducted=everything,
+        notices=(*broadcast.notices, *_damaged(store)),
+    )
+
+
+def _executor(options: RunOptions, store: ObjectStore, registry: Registry, display: Display) -> Executor:
+    if options.workers > 1:
+        return ProcessPool(options.cache_root, registry.policy, display.progressed, workers=options.workers)
+    return InProcess(store, registry, display.progressed)
+
+
+def _report(
+    plan: Plan,
+    conducted: Conducted,
+    registry: Registry,
+    store: ObjectStore,
+    audience: Audience,
+    *,
+    fresh: bool,
+) -> tuple[TaskResult, ...]:
+    """Report whatever has finished; without a single profile there is nothing to report."""
+    finished = [task for task in conducted.usable if task.step != "generate"]
+    if not finished:
+        return ()
+    task = report_task(plan, finished, registry)
+    executor = InProcess(store, registry, lambda *_: None)
+    return conduct([task], executor, store, audience, fresh=fresh).results
+
+
+def _status(conducted: Conducted, reported: Sequence[TaskResult]) -> Any:
+    if conducted.interrupted:
+        return "interrupted"
+    complete = all(result.usable for result in (*conducted.results, *reported))
+    return "finished" if complete and reported else "failed"
+
+
+# --- what the run directory gets ------------------------------------------------------------------
+
+
+def _deliver(
+    directory: RunDirectory, bound: BoundStudy, store: ObjectStore, results: Sequence[TaskResult]
+) -> dict[str, str]:
+    tables: dict[str, str] = {}
+    for result in results:
+        if not result.usable:
+            continue
+        stored = _stored(store, result.task)
+        if result.task.step == "report":
+            tables = _deliver_report(directory, stored)
+        elif result.task.step == "profile":
+            directory.add_file(stored.file(PROFILE_FILE), f"profiles/{_slug(result.task)}.safetensors")
+        if bound.study.output.samples and SAMPLES_FILE in stored.files:
+            directory.add_file(stored.file(SAMPLES_FILE), f"samples/{_slug(result.task)}.safetensors")
+    return tables
+
+
+def _deliver_report(directory: RunDirectory, stored: StoredObject) -> dict[str, str]:
+    stored.verify()
+    for name in stored.files:
+        directory.add_file(stored.file(name), name)
+    return {name: file.sha256 for name, file in sorted(stored.files.items()) if name != REPORT_FILE}
+
+
+def _stored(store: ObjectStore, task: Task) -> StoredObject:
+    found = store.find(task.digest)
+    if found is None:
+        raise StoreError(f"{task.label}: its result vanished from the cache", where=str(store.root))
+    return found
+
+
+def _slug(task: Task) -> str:
+    """A file name for a result: its place in the study in words."""
+    words = [str(task.context["workload"]), f"seed-{task.context['seed']}"]
+    words += [str(task.context["mask"])] if "mask" in task.context else []
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", "-".join(words)).strip("-")
+
+
+def _write_errors(directory: RunDirectory, results: Sequence[TaskResult]) -> None:
+    text = "\n".join(f"{r.task.label}\n{r.traceback}" for r in results if r.traceback)
+    if text:
+        write_text(directory.path / "errors.txt", text)
+
+
+def _damaged(store: ObjectStore) -> tuple[str, ...]:
+    return tuple(f"damaged cache entry set aside: {path}" for path in store.damaged)
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def _opening(directory: RunDirectory, bound: BoundStudy, registry: Registry, options: RunOptions) -> Manifest:
+    return Manifest(
+        run=directory.id,
+        name=bound.study.name,
+        status="running",
+        study=study_data(bound.study),
+        study_file=options.study_file,
+        overrides=options.overrides,
+        versions=_versions(),
+        plugins=participants(bound),
+        plugin_failures=registry.notices,
+        seeds=bound.study.seeds,
+        hardware={"cpus": os.cpu_count(), "machine": platform.machine()},
+        host={"name": platform.node(), "system": platform.platform()},
+        started=_now(),
+    )
+
+
+def participants(bound: BoundStudy) -> tuple[dict[str, Any], ...]:
+    """The plugins that take part in a study, with what identifies their code."""
+    return tuple(
+        {
+            "kind": str(choice.registered.kind),
+            "name": choice.registered.name,
+            "distribution": choice.registered.owner.distribution,
+            "version": choice.registered.owner.version,
+            "fingerprint": choice.registered.owner.fingerprint,
+        }
+        for choice in bound.choices
+    )
+
+
+_RECORDED = ("colfw", "numpy", "torch", "diffusers", "numba", "pyarrow", "safetensors", "attrs", "pluggy")
+
+
+def _versions() -> Mapping[str, str]:
+    """Versions of what numbers rest on; read from metadata, so that nothing is imported for it."""
+    versions = {"python": platform.python_version(), "implementation": sys.implementation.name}
+    for name in _RECORDED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _task_entry(result: TaskResult) -> dict[str, Any]:
+    return {
+        "label": result.task.label,
+        "stage": str(result.task.stage),
+        "digest": result.task.digest,
+        "status": str(result.outcome),
+        "cached": str(result.outcome) == "cached",
+        "seconds": round(result.seconds, 3),
+        "error": result.error,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

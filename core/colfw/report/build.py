@@ -1,0 +1,374 @@
+"""From stored results to tables: every number of a report is computed here, from files alone."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from attrs import define, frozen
+
+from colfw.errors import InvariantError
+from colfw.masks import (
+    MaskPolicy,
+    MaskSet,
+    calibrate,
+    churn,
+    classify,
+    column_sparsity,
+    consecutive_jaccard,
+    element_sparsity,
+    exceeding_share_bounds,
+    granularity_gap,
+    hot_columns,
+    inflation,
+    masks_of,
+    sparse_iterations,
+)
+from colfw.placement import Placement
+from colfw.profile import ActivationProfile
+from colfw.report.schemas import SCHEMAS
+from colfw.store.tables import Table
+from colfw.timing import NOTHING, Timing
+from colfw.vocabulary import MaskKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from colfw.masks import (
+        SiteMask,
+    )
+
+    Row = dict[str, Any]
+
+
+@frozen(kw_only=True)
+class Result:
+    """A stored result and where it stands in the study."""
+
+    step: str
+    context: Mapping[str, Any]
+    file: Callable[[str], Path]
+
+
+@define
+class Sources:
+    """The results of a run, read as they are needed and no more than once."""
+
+    results: Sequence[Result]
+    masks: Sequence[MaskPolicy]
+    uniform_range: Sequence[float]
+
+    def of(self, step: str) -> Iterator[Result]:
+        return (result for result in self.results if result.step == step)
+
+    @cached_property
+    def profiles(self) -> Mapping[tuple[str, int], ActivationProfile]:
+        return {
+            _run_of(result): ActivationProfile.from_file(result.file("profile.safetensors"))
+            for result in self.of("profile")
+        }
+
+    def evidence(self, result: Result) -> str:
+        return self.profiles[_run_of(result)].provenance.source.evidence
+
+    @cached_property
+    def mask_digests(self) -> dict[tuple[Any, ...], str]:
+        """The digest of the masks that each case was placed with, and so simulated with."""
+        return {
+            _case_of(result): MaskSet.from_file(result.file("masks.safetensors")).digest
+            for result in self.of("place")
+        }
+
+    def _mask_sets(self) -> Iterator[tuple[tuple[str, int], MaskPolicy, MaskSet]]:
+        for run, profile in self.profiles.items():
+            for policy in self.masks:
+                if policy.kind is not MaskKind.PER_LAYER or profile.provenance.iterations > 1:
+                    yield run, policy, masks_of(profile, policy)
+
+    def sparse_mask_sets(self) -> Iterator[tuple[tuple[str, int], MaskPolicy, MaskSet]]:
+        return (entry for entry in self._mask_sets() if entry[1].kind is not MaskKind.DENSE)
+
+
+def build_tables(sources: Sources) -> dict[str, Table]:
+    """All tables that the results give rise to; a table without a row is left out."""
+    rows: dict[str, Iterable[Row]] = {
+        "sites": _site_rows(sources),
+        "profiles": _profile_rows(sources),
+        "sparsity": _sparsity_rows(sources),
+        "calibration": _calibration_rows(sources),
+        "regimes": _regime_rows(sources),
+        "placements": _placement_rows(sources),
+        "timing": _timing_rows(sources),
+        "totals": _total_rows(sources),
+        "scores": _score_rows(sources),
+    }
+    tables = {name: Table(SCHEMAS[name], list(found)) for name, found in rows.items()}
+    _check_masks_agree(tables)
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _run_of(result: Result) -> tuple[str, int]:
+    return result.context["workload"], result.context["seed"]
+
+
+def _case_of(result: Result) -> tuple[Any, ...]:
+    return (*_run_of(result), result.context["layout"], result.context["mask"])
+
+
+def _site_rows(sources: Sources) -> Iterator[Row]:
+    seen: set[str] = set()
+    for (workload, _), profile in sources.profiles.items():
+        if workload in seen:
+            continue
+        seen.add(workload)
+        for position, entry in enumerate(profile.sites):
+            site = entry.site
+            yield {
+                "workload": workload,
+                "position": position,
+                "site": site.name,
+                "operator": site.operator.kind,
+                "rows": site.rows,
+                "columns": site.columns,
+                "d_in": site.operator.d_in,
+                "d_out": site.operator.d_out,
+                "gated": site.operator.gated,
+            }
+
+
+def _profile_rows(sources: Sources) -> Iterator[Row]:
+    for (workload, seed), profile in sources.profiles.items():
+        origin = profile.provenance
+        yield {
+            "workload": workload,
+            "seed": seed,
+            "evidence": origin.source.evidence,
+            "source": str(origin.source),
+            "samples": origin.samples,
+            "iterations": origin.iterations,
+            "sites": len(profile.sites),
+            "elements": sum(int(entry.elements.sum()) for entry in profile.sites),
+            "weights_digest": origin.weights_digest,
+        }
+
+
+def _sparsity_rows(sources: Sources) -> Iterator[Row]:
+    for (workload, seed), policy, masks in sources.sparse_mask_sets():
+        profile = sources.profiles[workload, seed]
+        shared = {
+            "workload": workload,
+            "seed": seed,
+            "evidence": profile.provenance.source.evidence,
+            "mask": policy.label,
+        }
+        for mask in masks.sites:
+            for row in _sparsity_of_site(profile, mask):
+                yield {**shared, **row}
+
+
+def _sparsity_of_site(profile: ActivationProfile, mask: SiteMask) -> Iterator[Row]:
+    assert mask.tau is not None
+    columns = column_sparsity(mask.hot)
+    counted = mask.tau in profile.thresholds
+    elements = element_sparsity(profile, mask.site.name, mask.tau) if counted else None
+    gaps = granularity_gap(elements, columns) if elements is not None else None
+    stability, changes = consecutive_jaccard(mask.hot), churn(mask.hot)
+    hot = np.count_nonzero(mask.hot, axis=1)
+    for iteration in range(mask.hot.shape[0]):
+        yield {
+            "site": mask.site.name,
+            "iteration": iteration,
+            "tau": mask.tau,
+            "columns": mask.site.columns,
+            "hot_columns": int(hot[iteration]),
+            "column_sparsity": float(columns[iteration]),
+            "element_sparsity": None if elements is None else float(elements[iteration]),
+            "granularity_gap": None if gaps is None else float(gaps[iteration]),
+            "jaccard": float(stability[iteration - 1]) if iteration else None,
+            "churn": float(changes[iteration - 1]) if iteration else None,
+        }
+
+
+def _calibration_rows(sources: Sources) -> Iterator[Row]:
+    targets = [policy for policy in sources.masks if policy.kind is MaskKind.PER_LAYER]
+    for (workload, seed), profile in sources.profiles.items():
+        if profile.provenance.iterations < 2:
+            continue
+        for policy in targets:
+            for entry in profile.sites:
+                yield {
+                    "workload": workload,
+                    "seed": seed,
+                    "evidence": profile.provenance.source.evidence,
+                    "mask": policy.label,
+                    **_calibrated(sources, profile, entry.site.name, policy),
+                }
+
+
+def _calibrated(sources: Sources, profile: ActivationProfile, site: str, policy: MaskPolicy) -> Row:
+    assert policy.value is not None
+    maxima = sparse_iterations(profile.site(site).maxima, site)
+    tau = calibrate(maxima, policy.value)
+    flags = inflation(profile, site, tau, sources.uniform_range)
+    low, high = exceeding_share_bounds(profile, site, tau)
+    return {
+        "site": site,
+        "target_hot_ratio": policy.value,
+        "tau": tau,
+        "hot_ratio": float(np.count_nonzero(hot_columns(maxima, tau)) / maxima.size),
+        "above_uniform_range": flags.above_uniform_range,
+        "above_99th_percentile": flags.above_99th_percentile,
+        "exceeding_low": low,
+        "exceeding_high": high,
+    }
+
+
+def _regime_rows(sources: Sources) -> Iterator[Row]:
+    for (workload, seed), policy, masks in sources.sparse_mask_sets():
+        profile = sources.profiles[workload, seed]
+        if profile.provenance.iterations >= 3:
+            found = attrs.asdict(classify(masks))
+            yield {
+                "workload": workload,
+                "seed": seed,
+                "evidence": profile.provenance.source.evidence,
+                "mask": policy.label,
+                **found,
+                "regime": str(found["regime"]),
+            }
+
+
+def _placement_rows(sources: Sources) -> Iterator[Row]:
+    for result in sources.of("place"):
+        workload, seed = _run_of(result)
+        masks = MaskSet.from_file(result.file("masks.safetensors"))
+        for entry in Placement.from_file(result.file("placement.safetensors")).sites:
+            yield {
+                "workload": workload,
+                "seed": seed,
+                "layout": result.context["layout"],
+                "mask": result.context["mask"],
+                "mask_digest": sources.mask_digests[_case_of(result)],
+                "site": entry.site.name,
+                "epochs": len(entry.epochs),
+                "moved_columns": sum(epoch.moved_columns for epoch in entry.epochs),
+                "hot_slots": entry.epochs[0].hot_slots,
+                "hot_columns": int(np.count_nonzero(masks.site(entry.site.name).hot)),
+                "fetched_columns": int(np.count_nonzero(entry.fetched)),
+            }
+
+
+def _timings(result: Result) -> list[tuple[str, int, Timing]]:
+    rows = json.loads(result.file("timings.json").read_bytes())
+    return [(row.pop("site"), row.pop("iteration"), Timing(**row)) for row in rows]
+
+
+def _timing_cells(timing: Timing) -> Row:
+    return {
+        "core_cycles": timing.core_cycles,
+        "compute_core_cycles": timing.compute_core_cycles,
+        "stall_core_cycles": timing.stall_core_cycles,
+        "other_core_cycles": timing.other_core_cycles,
+        "memory_cycles": timing.memory_cycles,
+        "peak_bytes": timing.peak_bytes,
+        "read_bytes": timing.read_bytes_served,
+        "written_bytes": timing.written_bytes_served,
+        "accesses": timing.accesses,
+        "row_hits": timing.row_hits,
+        "row_misses": timing.row_misses,
+        "row_conflicts": timing.row_conflicts,
+        "refreshes": timing.refreshes_issued,
+        "row_buffer_hit_rate": timing.row_buffer_hit_rate,
+        "bus_utilisation": timing.bus_utilisation,
+    }
+
+
+def _case(sources: Sources, result: Result) -> Row:
+    workload, seed = _run_of(result)
+    return {
+        "workload": workload,
+        "seed": seed,
+        "evidence": sources.evidence(result),
+        "machine": result.context["machine"],
+        "layout": result.context["layout"],
+        "mask": result.context["mask"],
+    }
+
+
+def _timing_rows(sources: Sources) -> Iterator[Row]:
+    for result in sources.of("simulate"):
+        case = _case(sources, result)
+        for site, iteration, timing in _timings(result):
+            yield {**case, "site": site, "iteration": iteration, **_timing_cells(timing)}
+
+
+def _total_rows(sources: Sources) -> Iterator[Row]:
+    totals = [
+        (
+            {**_case(sources, result), "mask_digest": sources.mask_digests[_case_of(result)]},
+            sum((timing for _, _, timing in _timings(result)), NOTHING),
+        )
+        for result in sources.of("simulate")
+    ]
+    baselines: dict[tuple[Any, ...], tuple[str, int]] = {}
+    for case, total in totals:
+        if case["mask"] == MaskPolicy.dense().label:
+            # The first dense layout of the study: results come in the order of the study.
+            baselines.setdefault(_comparable(case), (case["layout"], total.core_cycles))
+    for case, total in totals:
+        layout, cycles = baselines.get(_comparable(case), (None, 0))
+        yield {
+            **case,
+            **_timing_cells(total),
+            "compute_share": _quotient(total.compute_core_cycles, total.core_cycles),
+            "stall_share": _quotient(total.stall_core_cycles, total.core_cycles),
+            "baseline_layout": layout,
+            "cycle_reduction": 1.0 - total.core_cycles / cycles if cycles else None,
+        }
+
+
+def _comparable(case: Row) -> tuple[Any, ...]:
+    return case["workload"], case["seed"], case["machine"]
+
+
+def _quotient(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _score_rows(sources: Sources) -> Iterator[Row]:
+    for result in sources.of("score"):
+        workload, seed = _run_of(result)
+        found = json.loads(result.file("score.json").read_bytes())
+        yield {
+            "workload": workload,
+            "seed": seed,
+            "evidence": sources.evidence(result),
+            "mask": result.context["mask"],
+            "mask_digest": found["mask_digest"],
+            "metric": result.context["metric"],
+            "value": found.get("value"),
+            "unit": result.context["unit"],
+            "direction": result.context["direction"],
+            "interval_low": found.get("interval_low"),
+            "interval_high": found.get("interval_high"),
+            "samples": found.get("samples"),
+            "note": found.get("unavailable"),
+        }
+
+
+def _check_masks_agree(tables: Mapping[str, Table]) -> None:
+    """Raise unless the simulator and the metrics used the very same masks."""
+    known: dict[tuple[Any, ...], str] = {}
+    for name in ("placements", "totals", "scores"):
+        for row in tables[name].rows:
+            digest = str(row["mask_digest"])
+            key = (row["workload"], row["seed"], row["mask"])
+            if known.setdefault(key, digest) != digest:
+                raise InvariantError(
+                    f"{key} has mask {digest[:8]} here and {known[key][:8]} elsewhere",
+                    where=f"table {name}",
+                )

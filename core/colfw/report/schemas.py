@@ -1,0 +1,261 @@
+"""Every table of a run: what each column means and in which unit. The glossary is made from this."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from colfw.store.tables import Column, TableSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WORKLOAD = Column("workload", "text", "name", "The workload, as the study calls it")
+_SEED = Column("seed", "integer", "name", "The seed of the run")
+_EVIDENCE = Column(
+    "evidence",
+    "text",
+    "name",
+    "What the number rests on: measured (real weights), measured-random (seeded random weights) or"
+    " synthesised (made to published statistics)",
+)
+_MASK = Column(
+    "mask",
+    "text",
+    "name",
+    "How hot columns were chosen: dense, tau=T (hot iff max|a| > T), or rho=R (per site, the smallest"
+    " threshold with at most the share R hot)",
+)
+_MASK_DIGEST = Column("mask_digest", "text", "name", "SHA-256 of which columns are hot, the mask's identity")
+_SITE = Column("site", "text", "name", "The site: a module whose activation is observed")
+_ITERATION = Column("iteration", "integer", "1", "Denoising iteration, from 0, the noisiest")
+_LAYOUT = Column("layout", "text", "name", "The layout policy, as the study calls it")
+_MACHINE = Column("machine", "text", "name", "The machine: an accelerator with its memory")
+
+
+def _count(name: str, meaning: str, unit: str = "1") -> Column:
+    return Column(name, "integer", unit, meaning)
+
+
+def _share(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "real", "1", meaning, nullable=nullable)
+
+
+SITES: Final = TableSchema(
+    name="sites",
+    meaning="The sites of each workload, known without running it.",
+    key=("workload", "position"),
+    columns=(
+        _WORKLOAD,
+        _count("position", "Position in execution order, from 0"),
+        _SITE,
+        Column("operator", "text", "name", "What the site belongs to, such as ffn"),
+        _count("rows", "Rows of the activation in one iteration of one sample", "rows"),
+        _count("columns", "Hidden width: the columns that hardware computes or skips", "columns"),
+        _count("d_in", "Width of the operator's input", "columns"),
+        _count("d_out", "Width of the operator's output", "columns"),
+        Column("gated", "flag", "name", "Whether two matrices lead into the activation (GEGLU, SwiGLU)"),
+    ),
+)
+
+PROFILES: Final = TableSchema(
+    name="profiles",
+    meaning="The profiles behind all other tables: one a workload and seed.",
+    key=("workload", "seed"),
+    columns=(
+        _WORKLOAD,
+        _SEED,
+        _EVIDENCE,
+        Column(
+            "source", "text", "name", "Where activations came from: checkpoint, miniature, published, random"
+        ),
+        _count("samples", "Samples folded into the profile", "samples"),
+        _count("iterations", "Denoising iterations", "iterations"),
+        _count("sites", "Sites observed", "sites"),
+        _count("elements", "Activation elements looked at, all of them", "elements"),
+        Column(
+            "weights_digest",
+            "text",
+            "name",
+            "Hash of the weights; null where seed and code decide them",
+            nullable=True,
+        ),
+    ),
+)
+
+SPARSITY: Final = TableSchema(
+    name="sparsity",
+    meaning="How sparse each site is in each iteration, by element and by whole column, and how stable.",
+    key=("workload", "seed", "mask", "site", "iteration"),
+    columns=(
+        _WORKLOAD,
+        _SEED,
+        _EVIDENCE,
+        _MASK,
+        _SITE,
+        _ITERATION,
+        Column("tau", "real", "activation", "The threshold in force at this site"),
+        _count("columns", "Columns of the site", "columns"),
+        _count("hot_columns", "Columns with max|a| > tau", "columns"),
+        _share("column_sparsity", "Cold columns over columns"),
+        _share(
+            "element_sparsity",
+            "Elements with |a| <= tau over elements; null where they were not counted at tau",
+            nullable=True,
+        ),
+        _share("granularity_gap", "element_sparsity - column_sparsity", nullable=True),
+        _share(
+            "jaccard",
+            "Intersection over union of the hot columns of this iteration and the one before; two empty"
+            " sets give 1; null in iteration 0",
+            nullable=True,
+        ),
+        _share(
+            "churn",
+            "Columns that changed sides since the iteration before, over columns; null in iteration 0",
+            nullable=True,
+        ),
+    ),
+)
+
+CALIBRATION: Final = TableSchema(
+    name="calibration",
+    meaning="The threshold of each site that meets a target hot ratio, and signs that it is inflated.",
+    key=("workload", "seed", "mask", "site"),
+    columns=(
+        _WORKLOAD,
+        _SEED,
+        _EVIDENCE,
+        _MASK,
+        _SITE,
+        _share("target_hot_ratio", "At most this share of columns may be hot over iterations 1 and later"),
+        Column("tau", "real", "activation", "The smallest threshold that meets the target, exactly"),
+        _share("hot_ratio", "The share that is hot at tau over iterations 1 and later"),
+        Column("above_uniform_range", "flag", "name", "tau exceeds every threshold of the uniform sweep"),
+        Column(
+            "above_99th_percentile",
+            "flag",
+            "name",
+            "At most 1 % of the site's elements exceed tau; null where the counted grid cannot tell",
+            nullable=True,
+        ),
+        _share("exceeding_low", "Lower bound on the share of elements above tau"),
+        _share("exceeding_high", "Upper bound on the share of elements above tau"),
+    ),
+)
+
+REGIMES: Final = TableSchema(
+    name="regimes",
+    meaning="Concentration, dispersion or churn: how hot columns behave, and the numbers behind the verdict.",
+    key=("workload", "seed", "mask"),
+    columns=(
+        _WORKLOAD,
+        _SEED,
+        _EVIDENCE,
+        _MASK,
+        Column("regime", "text", "name", "concentration, dispersion or churn"),
+        _share("mean_jaccard", "Mean Jaccard of consecutive hot sets over iterations 1 and later, all sites"),
+        _share("min_jaccard", "The smallest of them"),
+        _share("turn_on_share", "Of all changes of side, the share that turned a column on; 0.5 without any"),
+        _share("first_column_sparsity", "Column sparsity of iteration 0, all sites"),
+        _share("mean_column_sparsity", "Mean column sparsity of iterations 1 and later, all sites"),
+        _share("last_column_sparsity", "Column sparsity of the last iteration, all sites"),
+    ),
+)
+
+PLACEMENTS: Final = TableSchema(
+    name="placements",
+    meaning="Where a layout put the columns of each site, and what it fetches that nobody needs.",
+    key=("workload", "seed", "layout", "mask", "site"),
+    columns=(
+        _WORKLOAD,
+        _SEED,
+        _LAYOUT,
+        _MASK,
+        _MASK_DIGEST,
+        _SITE,
+        _count("epochs", "Stretches of iterations between which columns moved", "epochs"),
+        _count("moved_columns", "Columns moved over the whole run", "columns"),
+        _count("hot_slots", "Slots of the hot region in the first epoch", "columns"),
+        _count("hot_columns", "Hot columns summed over iterations", "columns"),
+        _count("fetched_columns", "Columns fetched summed over iterations", "columns"),
+    ),
+)
+
+_TIMING_COUNTS = (
+    _count("core_cycles", "Time taken", "core cycles"),
+    _count("compute_core_cycles", "Of these, the array computes", "core cycles"),
+    _count("stall_core_cycles", "Of these, the array waits for memory", "core cycles"),
+    _count("other_core_cycles", "Of these, anything else", "core cycles"),
+    _count("memory_cycles", "Time taken, by the memory's clock", "memory cycles"),
+    _count("peak_bytes", "What the data bus could have carried in that time", "bytes"),
+    _count("read_bytes", "Read from DRAM: as many as were asked for", "bytes"),
+    _count("written_bytes", "Written to DRAM: as many as were asked for", "bytes"),
+    _count("accesses", "Column accesses; 0 for a memory without rows", "accesses"),
+    _count("row_hits", "Accesses that found their row open", "accesses"),
+    _count("row_misses", "Accesses that found no row open", "accesses"),
+    _count("row_conflicts", "Accesses that found another row open", "accesses"),
+    _count("refreshes", "Refreshes issued: as many as were due", "refreshes"),
+)
+_RATES = (
+    _share("row_buffer_hit_rate", "row_hits / accesses; null for a memory without rows", nullable=True),
+    _share("bus_utilisation", "Bytes moved over peak_bytes"),
+)
+
+TIMING: Final = TableSchema(
+    name="timing",
+    meaning="What the machine and its memory did for one site in one iteration.",
+    key=("workload", "seed", "machine", "layout", "mask", "site", "iteration"),
+    columns=(
+        _WORKLOAD, _SEED, _EVIDENCE, _MACHINE, _LAYOUT, _MASK, _SITE, _ITERATION,
+        *_TIMING_COUNTS, *_RATES,
+    ),
+)  # fmt: skip
+
+TOTALS: Final = TableSchema(
+    name="totals",
+    meaning="The timing of a whole run: all sites and iterations added up, and held against the dense run.",
+    key=("workload", "seed", "machine", "layout", "mask"),
+    columns=(
+        _WORKLOAD, _SEED, _EVIDENCE, _MACHINE, _LAYOUT, _MASK, _MASK_DIGEST,
+        *_TIMING_COUNTS, *_RATES,
+        _share("compute_share", "compute_core_cycles / core_cycles"),
+        _share("stall_share", "stall_core_cycles / core_cycles"),
+        Column(
+            "baseline_layout",
+            "text",
+            "name",
+            "The layout of the dense run it is compared with; null where the study has no dense run",
+            nullable=True,
+        ),
+        _share("cycle_reduction", "1 - core_cycles / core cycles of the baseline", nullable=True),
+    ),
+)  # fmt: skip
+
+SCORES: Final = TableSchema(
+    name="scores",
+    meaning="How far masked samples are from the dense ones of the same seed and weights.",
+    key=("workload", "seed", "mask", "metric"),
+    columns=(
+        _WORKLOAD,
+        _SEED,
+        _EVIDENCE,
+        _MASK,
+        _MASK_DIGEST,
+        Column("metric", "text", "name", "The metric, as the study calls it"),
+        Column("value", "real", "see unit", "The score; null where it could not be measured", nullable=True),
+        Column("unit", "text", "name", "The unit of value"),
+        Column("direction", "text", "name", "Which way the metric gets better"),
+        Column("interval_low", "real", "see unit", "Lower end of the confidence interval", nullable=True),
+        Column("interval_high", "real", "see unit", "Upper end of the confidence interval", nullable=True),
+        Column("samples", "integer", "samples", "Samples compared; null where none were", nullable=True),
+        Column("note", "text", "name", "Why there is no value; null where there is one", nullable=True),
+    ),
+)
+
+SCHEMAS: Final[Mapping[str, TableSchema]] = {
+    schema.name: schema
+    for schema in (
+        SITES, PROFILES, SPARSITY, CALIBRATION, REGIMES, PLACEMENTS, TOTALS, TIMING, SCORES,
+    )
+}  # fmt: skip
+"""Every table by its name."""
