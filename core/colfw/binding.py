@@ -156,17 +156,19 @@ class _Binder:
     problems: list[str] = field(factory=list)
 
     def bound(self) -> BoundStudy:
-        study = self.study
+        # In the order of the study's keys, so that problems come in that order too.
+        workloads = tuple(self._workloads())
+        metrics = tuple(self._metrics())
+        layouts = tuple(self._layouts())
         machines = tuple(self._machines())
         needed = [name for machine in machines for name in machine.observers]
-        names = dict.fromkeys([*study.profile.observers, *needed])
         return BoundStudy(
-            study=study,
-            workloads=tuple(self._workloads()),
-            layouts=tuple(self._layouts()),
+            study=self.study,
+            workloads=workloads,
+            layouts=layouts,
             machines=machines,
-            metrics=tuple(self._metrics()),
-            observers=tuple(self._observers(names)),
+            metrics=metrics,
+            observers=tuple(self._observers(dict.fromkeys([*self.study.profile.observers, *needed]))),
         )
 
     def refuse(self, path: str, problem: str, hint: str | None = None) -> None:

@@ -77,3 +77,9 @@ class RunFailed(ColfwError):  # noqa: N818  (an outcome, not a mistake: some sta
     """Some stages of a run failed; what finished is kept and usable."""
 
     exit_code = 6
+
+
+class ReproductionError(ColfwError):
+    """A run was repeated and did not give the same tables."""
+
+    exit_code = 7

@@ -15,7 +15,7 @@ _STEP = re.compile(
     r"""
     (?P<dot>\.)?
     (?: (?P<bare>[A-Za-z0-9_-]+)
-      | (?P<quoted>"(?:[^"\\]|\\.)*")
+      | (?P<quoted>"(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*")
       | '(?P<literal>[^']*)' )
     | \[(?P<position>\d+)\]
     """,
@@ -77,12 +77,5 @@ def _meaning(step: re.Match[str]) -> str | int:
     if step["position"] is not None:
         return int(step["position"])
     if step["quoted"] is not None:
-        return _unquoted(step["quoted"])
+        return str(json.loads(step["quoted"], strict=False))
     return str(step["bare"] if step["bare"] is not None else step["literal"])
-
-
-def _unquoted(text: str) -> str:
-    try:
-        return str(json.loads(text, strict=False))
-    except json.JSONDecodeError as error:
-        raise InvariantError(f"{text} is no quoted key: {error.msg}") from error

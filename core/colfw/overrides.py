@@ -43,10 +43,7 @@ def parse_override(text: str) -> Override:
     >>> parse_override("source.kind=published").value
     'published'
     """
-    try:
-        path, end = keypaths.parse_start(text.lstrip())
-    except InvariantError as error:
-        raise InvariantError(error.problem, where=f"--set {text}") from error
+    path, end = keypaths.parse_start(text.lstrip())
     rest = text.lstrip()[end:].lstrip()
     if not path or not rest.startswith("="):
         raise InvariantError(

@@ -352,7 +352,10 @@ def _instance(
 
 
 def _invalid(cls: type, values: Mapping[str, Any], refused: AbstractSet[Any]) -> list[Problem]:
-    """What converters and validators say about each field whose value is known."""
+    """What converters and validators say about each field whose value is known.
+
+    Of several rules for one field the first that is broken speaks: later ones may rely on it.
+    """
     problems: list[Problem] = []
     bare: Any = object.__new__(cls)
     for key, attribute in _keys(cls).items():
@@ -452,7 +455,6 @@ def _has_origin(*origins: Any) -> Callable[[Any], bool]:
 
 
 _HOOKS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...]] = (
-    (lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _structure_enum),
     (lambda kind: kind is Any or kind is object, _structure_any),
     (lambda kind: kind is None or kind is NoneType, _structure_none),
     (_has_origin(Literal), _structure_literal),
@@ -468,6 +470,7 @@ _SCALARS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
     str: _structure_text,
     bytes: _refuse_type,
     Path: _structure_path,
+    Enum: _structure_enum,
 }
 
 
@@ -505,7 +508,7 @@ def share(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
     """A share lies in 0..1; a percentage is recognised."""
     looks_like_percentage = 1 < value <= 100
     hint = f"a share, not a percentage: did you mean {value / 100:.12g}?" if looks_like_percentage else None
-    _require(0 <= value <= 1, "must be a share between 0 and 1", attribute, value, hint=hint)
+    _require(0 <= value <= 1, "must be between 0 and 1", attribute, value, hint=hint)
 
 
 def _require(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from colfw.errors import InvariantError
 from colfw.keypaths import parse, parse_start, quoted, spell
 
-
 if TYPE_CHECKING:
     from colfw.keypaths import KeyPath
 
@@ -58,7 +57,7 @@ def test_a_key_may_stand_in_single_quotes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".a", "a.", "a..b", "[0]", "a[x]", "a[-1]", "a b", '"a"b', "a[0]b", "a["]
+    "text", ["", ".a", "a.", "a..b", "[0]", "a[x]", "a[-1]", "a b", '"a"b', "a[0]b", "a[", r'a."\q"']
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
     """A path begins with a key, has no empty steps, and is all there is."""
@@ -67,12 +66,6 @@ def test_what_is_no_path_is_refused(text: str) -> None:
     assert str(refused.value) == (
         f"{text!r} is no key path (write keys and positions like machines[0].memory.name)"
     )
-
-
-def test_a_broken_escape_is_refused() -> None:
-    """A quoted key with an escape that does not exist is refused in one line."""
-    with pytest.raises(InvariantError, match=r'^"\\q" is no quoted key: Invalid \\escape'):
-        parse(r'a."\q"')
 
 
 def test_parse_start_says_where_the_path_ends() -> None:

@@ -1,0 +1,70 @@
+"""The command line: one file a verb, imported only when that verb is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cyclopts import App, Group
+
+from colfw.errors import ColfwError
+
+_RUNNING = Group("Studies", sort_key=1)
+_LOOKING = Group("Looking around", sort_key=2)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("colfw")
+
+
+app = App(
+    name="colfw",
+    help="How much of a diffusion model's activation sparsity can hardware use, and what does the memory"
+    " layout make of it?",
+    version=_version,
+    help_format="plaintext",
+)
+
+app.command("colfw.cli.run:run", name="run", help="Run a study.", group=_RUNNING)
+app.command("colfw.cli.rerun:rerun", name="rerun", help="Run a past run again and compare.", group=_RUNNING)
+
+config = App(name="config", help="Look at a study without running it.", group=_RUNNING)
+config.command("colfw.cli.config:show", name="show", help="Print a study with every default spelled out.")
+config.command("colfw.cli.config:check", name="check", help="Check a study against the plugins.")
+app.command(config)
+
+runs = App(name="runs", help="Look at past runs.", group=_LOOKING)
+runs.command("colfw.cli.runs:list_runs", name="list", help="List runs, newest first.")
+runs.command("colfw.cli.runs:show", name="show", help="Show one run.")
+app.command(runs)
+
+plugins = App(name="plugins", help="Look at what is plugged in.", group=_LOOKING)
+plugins.command("colfw.cli.plugins:list_plugins", name="list", help="List plugins and their owners.")
+plugins.command("colfw.cli.plugins:show", name="show", help="Show one plugin and its options.")
+plugins.command("colfw.cli.plugins:freeze", name="freeze", help="Print distributions to pin.")
+app.command(plugins)
+
+app.command(
+    "colfw.cli.glossary:glossary", name="glossary", help="Say what table columns mean.", group=_LOOKING
+)
+app.command("colfw.cli.doctor:doctor", name="doctor", help="Say what works on this machine.", group=_LOOKING)
+app.register_install_completion_command()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command. What a user can act on is one line and an exit code; a bug keeps its traceback."""
+    try:
+        status = app(arguments, result_action="return_value")
+    except ColfwError as error:
+        if os.environ.get("COLFW_TRACEBACK"):
+            raise
+        for line in str(error).splitlines():
+            sys.stderr.write(f"colfw: {line}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)

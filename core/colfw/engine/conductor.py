@@ -97,8 +97,13 @@ class _Score:
     store: ObjectStore
     audience: Audience
     fresh: bool = field(kw_only=True)
+    own: frozenset[str] = field(init=False)
     ended: dict[str, TaskResult] = field(factory=dict)
     running: dict[Future[None], tuple[Task, float]] = field(factory=dict)
+
+    @own.default
+    def _own_digests(self) -> frozenset[str]:
+        return frozenset(task.digest for task in self.tasks)
 
     def play(self) -> None:
         waiting = list({task.digest: task for task in self.tasks}.values())
@@ -108,7 +113,8 @@ class _Score:
                 self._collect()
 
     def _settled_or_started(self, task: Task) -> bool:
-        needed = [self.ended.get(digest) for digest in task.needs.values()]
+        # What is no task of this performance lies in the store already.
+        needed = [self.ended.get(digest) for digest in task.needs.values() if digest in self.own]
         if any(result is not None and not result.usable for result in needed):
             self._end(TaskResult(task=task, outcome=Outcome.SKIPPED))
             return True

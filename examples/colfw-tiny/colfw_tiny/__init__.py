@@ -1,0 +1,1 @@
+"""One tiny colfw plugin of each kind."""
