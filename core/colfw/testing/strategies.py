@@ -4,11 +4,12 @@ What they draw is small, consistent in itself, and fond of edges: maxima that li
 threshold, zeros of both signs, the smallest and the largest float32, single rows and columns. This is
 the only module of colfw that needs hypothesis.
 
->>> from hypothesis import given
->>> @given(profiles())
-... def every_profile_has_a_site(profile):
-...     assert profile.sites
->>> every_profile_has_a_site()
+>>> from hypothesis import given, settings
+>>> @settings(deadline=None, max_examples=10)
+... @given(programs())
+... def my_memory_reports_all_bytes(program):
+...     assert program.work.moved_bytes == program.work.read_bytes + program.work.written_bytes
+>>> my_memory_reports_all_bytes()
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from colfw.masks import MaskPolicy, MaskSet, SiteMask
 from colfw.placement import Epoch, Placement, SitePlacement
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
-from colfw.program import Advance, Buffer, Program, Repeat, Step, Tensor, Tile, Transfer, Work
+from colfw.program import Advance, Buffer, Program, Repeat, Tensor, Tile, Transfer, Work
 from colfw.samples import Samples, Score
 from colfw.sites import Ffn, Site
 from colfw.thresholds import float32_floor
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from colfw.profile import Statistics
+    from colfw.program import Step
 
     Flags = NDArray[np.bool_]
     Matrix = NDArray[np.float32]
@@ -147,7 +149,8 @@ def provenances(*, iterations: int) -> SearchStrategy[Provenance]:
 def statistics(site_names: Sequence[str]) -> SearchStrategy[dict[str, Statistics]]:
     """What further observers found at these sites: arrays of several types and ranks, scalars too."""
     dtype = st.sampled_from([np.float32, np.int64, np.uint8])
-    array = hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=2, max_side=3), elements=st.integers(0, 9))
+    shape = hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)
+    array = hnp.arrays(dtype, shape, elements=st.integers(0, 9))
     found = st.dictionaries(st.sampled_from(["mean", "bit width"]), array, min_size=1)
     by_site = st.dictionaries(st.sampled_from(list(site_names)), found, min_size=1)
     return st.dictionaries(st.sampled_from(["value-range", "difference"]), by_site, max_size=2)
@@ -301,7 +304,7 @@ def steps() -> SearchStrategy[Step]:
 
 @st.composite
 def programs(draw: DrawFn, *, max_steps: int = 3) -> Program:
-    """Programs with nested repetition, whose tensors and buffers are as large as they need to be or larger."""
+    """Programs with nested repetition, in tensors and buffers as large as needed or larger."""
     described = tuple(draw(st.lists(steps(), max_size=max_steps)))
     slack = st.integers(0, 16)
     tensors: list[Tensor] = []
@@ -322,26 +325,117 @@ def programs(draw: DrawFn, *, max_steps: int = 3) -> Program:
     )
 
 
+# What a program comes to, the long way: for small programs, and to check the short way against.
+
+
 def unrolled(described: Iterable[Step], moved: Mapping[str, int] | None = None) -> Iterator[Tile]:
-    """Every tile in the order it runs, with the offsets it runs at: what a small description stands for."""
-    moved = moved or {}
+    """Every tile in the order it runs, at the offsets it runs at: what a small description stands for."""
     for step in described:
         if isinstance(step, Tile):
-            yield _moved(step, moved)
-            continue
-        here = Counter(moved)
-        for _ in range(step.rounds):
-            yield from unrolled(step.body, here)
-            here.update({advance.tensor: 0 for advance in step.advances})
-            for advance in step.advances:
-                here[advance.tensor] += advance.step_bytes
+            yield _moved(step, moved or {})
+        else:
+            yield from _rounds(step, moved or {})
+
+
+def _rounds(step: Repeat, moved: Mapping[str, int]) -> Iterator[Tile]:
+    here = dict(moved)
+    for _ in range(step.rounds):
+        yield from unrolled(step.body, here)
+        for advance in step.advances:
+            here[advance.tensor] = here.get(advance.tensor, 0) + advance.step_bytes
 
 
 def _moved(tile: Tile, moved: Mapping[str, int]) -> Tile:
-    from attrs import evolve
-
-    transfers_here = tuple(
+    shifted = (
         evolve(transfer, offset_bytes=transfer.offset_bytes + moved.get(transfer.tensor, 0))
         for transfer in tile.transfers
     )
-    return evolve(tile, transfers=transfers_here)
+    return evolve(tile, transfers=tuple(shifted))
+
+
+def tensor_sizes_bytes(described: Iterable[Step]) -> dict[str, int]:
+    """How large each tensor must be at least for these steps to stay inside; 1 where nothing touches it."""
+    sizes = dict.fromkeys(_TENSORS, 1)
+    for tile in unrolled(described):
+        for transfer in tile.transfers:
+            sizes[transfer.tensor] = max(sizes[transfer.tensor], transfer.end_bytes)
+    return sizes
+
+
+def slot_sizes_bytes(described: Iterable[Step]) -> dict[str, int]:
+    """How large a slot of each buffer must be at least for what one tile reads into it or writes from it."""
+    sizes = dict.fromkeys(_BUFFERS, 1)
+    for tile in unrolled(described):
+        filled: Counter[tuple[str, str]] = Counter()
+        for transfer in tile.transfers:
+            filled[transfer.buffer, transfer.direction] += transfer.size_bytes
+        for (buffer, _), size_bytes in filled.items():
+            sizes[buffer] = max(sizes[buffer], size_bytes)
+    return sizes
+
+
+# --- timings and samples --------------------------------------------------------------------------
+
+
+@st.composite
+def timings(draw: DrawFn, *, answering: Program | None = None) -> Timing:
+    """Timings that pass their sanity block; those `answering` a program report the work it asks for."""
+    count = st.integers(0, 10**6)
+    work = answering.work if answering else draw(_works())
+    stall, hits, misses, conflicts, refreshes = (draw(count) for _ in range(5))
+    return Timing(
+        core_cycles=work.compute_core_cycles + work.other_core_cycles + stall,
+        compute_core_cycles=work.compute_core_cycles,
+        stall_core_cycles=stall,
+        other_core_cycles=work.other_core_cycles,
+        memory_cycles=draw(count),
+        peak_bytes=work.moved_bytes + draw(count),
+        read_bytes_requested=work.read_bytes,
+        read_bytes_served=work.read_bytes,
+        written_bytes_requested=work.written_bytes,
+        written_bytes_served=work.written_bytes,
+        accesses=hits + misses + conflicts,
+        row_hits=hits,
+        row_misses=misses,
+        row_conflicts=conflicts,
+        refreshes_issued=refreshes,
+        refreshes_due=refreshes,
+    )
+
+
+def _works() -> SearchStrategy[Work]:
+    count = st.integers(0, 10**6)
+    return st.builds(
+        Work, compute_core_cycles=count, other_core_cycles=count, read_bytes=count, written_bytes=count
+    )
+
+
+def sample_arrays() -> SearchStrategy[NDArray[Any]]:
+    """Finite arrays `[sample, ...]` of the types in which samples are kept."""
+    shape = hnp.array_shapes(min_dims=2, max_dims=4, max_side=3)
+    real = st.sampled_from([np.float16, np.float32, np.float64]).flatmap(
+        lambda dtype: hnp.arrays(dtype, shape, elements={"allow_nan": False, "allow_infinity": False})
+    )
+    return real | hnp.arrays(np.uint8, shape)
+
+
+def samples() -> SearchStrategy[Samples]:
+    """Samples of any modality, dense or masked, with a rate or without."""
+    return st.builds(
+        Samples,
+        modality=st.sampled_from(["image", "video", "audio", "motion"]),
+        data=sample_arrays(),
+        seed=st.integers(0, 2**32 - 1),
+        mask_digest=st.none() | st.just("0a" * 32),
+        rate_hz=st.none() | st.sampled_from([20.0, 16000.0]),
+    )
+
+
+@st.composite
+def scores(draw: DrawFn) -> Score:
+    """Scores, some with an interval around their value; infinity is a score too (PSNR of equals)."""
+    low, value, high = sorted(draw(st.lists(st.floats(allow_nan=False), min_size=3, max_size=3)))
+    count = draw(st.integers(1, 1000))
+    if draw(st.booleans()):
+        return Score(value=value, samples=count)
+    return Score(value=value, samples=count, interval_low=low, interval_high=high)

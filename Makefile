@@ -1,0 +1,46 @@
+# Two commands do everything, set-up included: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test check lint types imports docs build benchmark setup clean
+
+run: $(INSTALLED)  ## run the example study through all stages
+	$(BIN)/colfw run examples/colfw-tiny/study.toml
+
+test: $(INSTALLED)  ## the whole test suite
+	$(BIN)/pytest -n auto
+
+check: lint types imports  ## everything that reads the code without running it
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+imports: $(INSTALLED)
+	$(BIN)/lint-imports
+
+docs: $(INSTALLED)  ## generate the pages that are made from the code
+	$(BIN)/python docs/generate.py
+
+build: $(INSTALLED)  ## the wheel, as users get it
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+benchmark: $(INSTALLED)
+	$(BIN)/python benchmarks/startup.py
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt examples/colfw-tiny/pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'colfw needs Python 3.11 or newer; name one: make PYTHON=python3.12 run')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-deps --editable examples/colfw-tiny
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist build runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,36 @@
+"""What all tests share: how hard hypothesis tries, and where the golden data lies.
+
+`COLFW_GOLDEN` may name a second folder of the layout of `tests/golden`; golden tests then run on both.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Time limits would make a busy machine fail tests, and a quick one find nothing that they are about.
+_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=_untimed, derandomize=True, max_examples=50)
+settings.register_profile("dev", parent=_untimed, max_examples=25)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+_MORE_GOLDEN = os.environ.get("COLFW_GOLDEN")
+GOLDEN_ROOTS = [Path(__file__).parent / "golden"] + ([Path(_MORE_GOLDEN)] if _MORE_GOLDEN else [])
+
+
+def pytest_configure() -> None:
+    for root in GOLDEN_ROOTS:
+        if not root.is_dir():
+            raise pytest.UsageError(
+                f"golden data: {root} is no folder (tests/golden, or what COLFW_GOLDEN names)"
+            )
+
+
+@pytest.fixture(scope="session", params=GOLDEN_ROOTS, ids=["repository", "COLFW_GOLDEN"][: len(GOLDEN_ROOTS)])
+def golden_root(request: pytest.FixtureRequest) -> Path:
+    """A folder of golden data: each test that asks for it runs once for each such folder."""
+    root: Path = request.param
+    return root
