@@ -1,4 +1,4 @@
-"""The golden data can be read at all: what stands in it is compared where the code that it checks is tested."""
+"""The golden data can be read at all; the tests of the code that it checks compare what stands in it."""
 
 from __future__ import annotations
 
