@@ -30,7 +30,8 @@ def dump(
     full_header = {"kind": kind, "schema_version": schema_version, **header}
     # One metadata entry only: safetensors does not keep the order of several.
     metadata = {_HEADER_KEY: json.dumps(full_header, sort_keys=True, allow_nan=False)}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    # Not ascontiguousarray, which makes a scalar an array of one.
+    contiguous = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     return save(contiguous, metadata=metadata)
 
 
@@ -46,6 +47,8 @@ def load(path: Path, kind: str, schema_version: int) -> tuple[dict[str, Any], di
         raise StoreError("no such file", where=str(path)) from None
     except (OSError, SafetensorError, UnicodeDecodeError) as error:
         raise StoreError(f"not a readable safetensors file: {error}", where=str(path)) from error
+    except (AttributeError, TypeError) as error:  # how safetensors fails at 8-bit floats and bfloat16
+        raise StoreError(f"holds an array of a type that numpy lacks: {error}", where=str(path)) from error
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def refusing_inconsistency(path: Path) -> Iterator[None]:
     """Turn what a well-formed file with senseless content provokes into one StoreError with its path."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise StoreError(f"inconsistent content: {problem}", where=str(path)) from error
 

@@ -55,7 +55,13 @@ class Samples:
     def from_file(cls, path: Path) -> Samples:
         header, arrays = arrayfile.load(path, "sample set", SAMPLES_SCHEMA_VERSION)
         with arrayfile.refusing_inconsistency(path):
-            return cls(data=arrays["data"], **header)
+            return cls(
+                modality=header["modality"],
+                data=arrays["data"],
+                seed=header["seed"],
+                mask_digest=header["mask_digest"],
+                rate_hz=header["rate_hz"],
+            )
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from cyclopts import App, Group
@@ -55,6 +56,8 @@ app.register_install_completion_command()
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command. What a user can act on is one line and an exit code; a bug keeps its traceback."""
+    # Batch systems end a job with SIGTERM: it deserves the same care as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = app(arguments, result_action="return_value")
     except ColfwError as error:

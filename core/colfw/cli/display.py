@@ -55,7 +55,9 @@ class Lines:
             note = f" in {duration(result.seconds)}" if result.outcome is Outcome.DONE else ""
             problem = f": {result.error}" if result.error else ""
             self._write(f"{result.task.label}: {result.outcome}{note}{problem}")
-        if self.ended_tasks == self.total and self.cached:
+
+    def close(self) -> None:
+        if self.cached:
             self._write(f"{self.cached} result(s) from the cache")
 
     def _write(self, text: str) -> None:
@@ -127,8 +129,9 @@ class Bars:
             self._leave_out(task)
         if result.error:
             self.progress.console.print(f"{task.label}: {result.error}", markup=False, style="red")
-        if task.step == "report":
-            self.progress.stop()
+
+    def close(self) -> None:
+        self.progress.stop()
 
     def _leave_out(self, task: Task) -> None:
         bar = self.progress.tasks[self.bars[task.step]]

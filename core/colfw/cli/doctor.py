@@ -7,7 +7,7 @@ import platform
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 from cyclopts import Parameter
@@ -102,8 +102,8 @@ def _diffusers() -> Finding:
 def _numba() -> Finding:
     import numba  # noqa: PLC0415
 
-    seven: Callable[[], int] = numba.njit(lambda: 7)
-    compiled = seven() == 7
+    seven: Any = numba.njit(lambda: 7)
+    compiled = bool(seven() == 7)
     verdict: Literal["ok", "problem"] = "ok" if compiled else "problem"
     return Finding(subject="numba", verdict=verdict, found=f"{numba.__version__}, compiles")
 

@@ -122,7 +122,7 @@ def finish(ended: Run, how: HowToRun) -> int:
         say_json(_outcome(ended))
     elif not how.quiet:
         print_summary(ended)
-    for result in ended.conducted.failures:
+    for result in ended.failures:
         warn([f"{result.task.label}: {result.error}"])
     if ended.manifest.status == "interrupted":
         warn(["interrupted; what is finished is kept: run again to go on"])
@@ -134,7 +134,7 @@ def _failed(ended: Run) -> int:
     from colfw.errors import RunFailed  # noqa: PLC0415
 
     raise RunFailed(
-        f"{len(ended.conducted.failures)} task(s) failed; what is finished is kept",
+        f"{len(ended.failures)} task(s) failed; what is finished is kept",
         where=str(ended.directory.path),
         hint=f"tracebacks: {ended.directory.path / 'errors.txt'}",
     )

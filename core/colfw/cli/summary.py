@@ -49,10 +49,16 @@ _SCORE = ("workload", "mask", "metric", "value", "unit", "direction")
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str) -> None:
-    """A column whose name ends in `%` is a share, shown in percent."""
+    """A column whose name ends in `%` is a share, shown in percent; what all rows share joins the title."""
+    same = [c for c in columns if len(rows) > 1 and len({row[c.removesuffix("%")] for row in rows}) == 1]
+    shared = [c for c in same if isinstance(rows[0][c.removesuffix("%")], str)]
+    if shared:
+        title = f"{title}: " + ", ".join(str(rows[0][c]) for c in shared)
+        columns = tuple(c for c in columns if c not in shared)
     numeric = {c for c in columns if any(_is_number(row[c.removesuffix("%")]) for row in rows)}
     headings = [c.replace("_", " ").replace("%", " %") + (">" if c in numeric else "") for c in columns]
-    listing = table(*headings, title=title)
+    say(title)
+    listing = table(*headings)
     for row in rows[:_ROWS]:
         listing.add_row(*(_text(row[c.removesuffix("%")], percent=c.endswith("%")) for c in columns))
     console().print(listing)

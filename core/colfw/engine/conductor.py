@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from colfw.engine.executors import Executor
@@ -54,22 +55,6 @@ class Audience(Protocol):
     def ended(self, result: TaskResult) -> None: ...
 
 
-@frozen(kw_only=True)
-class Conducted:
-    """The results of all tasks, in their order, and whether somebody interrupted."""
-
-    results: tuple[TaskResult, ...]
-    interrupted: bool
-
-    @property
-    def usable(self) -> tuple[Task, ...]:
-        return tuple(result.task for result in self.results if result.usable)
-
-    @property
-    def failures(self) -> tuple[TaskResult, ...]:
-        return tuple(result for result in self.results if result.outcome is Outcome.FAILED)
-
-
 def conduct(
     tasks: Sequence[Task],
     executor: Executor,
@@ -77,15 +62,15 @@ def conduct(
     audience: Audience,
     *,
     fresh: bool = False,
-) -> Conducted:
-    """Perform all tasks that can be. A failure stops only what needs it; Ctrl-C keeps what is finished."""
+) -> tuple[TaskResult, ...]:
+    """Perform all tasks that can be, and say of each, in their order, what became of it.
+
+    A failure stops only what needs it; Ctrl-C keeps what is finished and cancels the rest.
+    """
     score = _Score(tasks, executor, store, audience, fresh=fresh)
-    try:
-        with executor:
-            score.play()
-    except KeyboardInterrupt:
-        return Conducted(results=score.in_order(cancelled=True), interrupted=True)
-    return Conducted(results=score.in_order(cancelled=False), interrupted=False)
+    with suppress(KeyboardInterrupt), executor:
+        score.play()
+    return tuple(score.result(task) for task in tasks)
 
 
 @define
@@ -140,23 +125,10 @@ class _Score:
         self.ended[result.task.digest] = result
         self.audience.ended(result)
 
-    def in_order(self, *, cancelled: bool) -> tuple[TaskResult, ...]:
-        return tuple(self._results(cancelled=cancelled))
-
-    def _results(self, *, cancelled: bool) -> Iterable[TaskResult]:
-        for task in self.tasks:
-            found = self.ended.get(task.digest)
-            assert found is not None or cancelled
-            if found is None:
-                yield TaskResult(task=task, outcome=Outcome.CANCELLED)
-            else:
-                yield TaskResult(
-                    task=task,
-                    outcome=found.outcome,
-                    seconds=found.seconds,
-                    error=found.error,
-                    traceback=found.traceback,
-                )
+    def result(self, task: Task) -> TaskResult:
+        """What became of a task: its own result, or that of another task with the same digest."""
+        found = self.ended.get(task.digest)
+        return TaskResult(task=task, outcome=Outcome.CANCELLED) if found is None else evolve(found, task=task)
 
 
 def _result_of(task: Task, future: Future[None], seconds: float) -> TaskResult:

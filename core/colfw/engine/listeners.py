@@ -31,6 +31,9 @@ class Display(Protocol):
 
     def ended(self, result: TaskResult) -> None: ...
 
+    def close(self) -> None:
+        """The run is over, however it ended."""
+
 
 class Silent:
     """A display that shows nothing."""
@@ -42,6 +45,8 @@ class Silent:
     def progressed(self, digest: str, work: float) -> None: ...
 
     def ended(self, result: TaskResult) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @define

@@ -47,6 +47,11 @@ class WorkloadPlan:
         return f"{self.bound.choice.label} seed {self.request.seed}"
 
     @property
+    def denoising_work(self) -> float:
+        """Iterations of all samples: what the time of a denoising loop grows with."""
+        return float(self.request.iterations * self.request.samples)
+
+    @property
     def runs_a_model(self) -> bool:
         """A synthesised profile has no model behind it, and so nothing to mask and score."""
         return self.request.source is not SourceKind.PUBLISHED
@@ -119,7 +124,7 @@ def _profile_task(bound: BoundStudy, workload: WorkloadPlan) -> Task:
             "request": request_data(workload.request),
             "weights_digest": workload.weights_digest,
         },
-        work=float(workload.request.iterations),
+        work=workload.denoising_work,
         context=workload.context,
         local=_local(workload),
     )
@@ -190,7 +195,7 @@ def _generate_task(workload: WorkloadPlan, profile: Task, mask: MaskPolicy) -> T
             "mask": _mask_data(mask),
         },
         needs={"profile": profile.digest},
-        work=float(workload.request.iterations),
+        work=workload.denoising_work,
         context={**workload.context, "mask": mask.label},
         local=_local(workload),
     )

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from colfw.engine.conductor import conduct
+from colfw.engine.conductor import Outcome, conduct
 from colfw.engine.executors import InProcess, ProcessPool
 from colfw.engine.listeners import Broadcast
 from colfw.engine.plan import plan_study, report_task
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from colfw.binding import BoundStudy
-    from colfw.engine.conductor import Audience, Conducted, TaskResult
+    from colfw.engine.conductor import TaskResult
     from colfw.engine.executors import Executor
     from colfw.engine.listeners import Display
     from colfw.engine.plan import Plan
@@ -57,8 +57,12 @@ class Run:
 
     directory: RunDirectory
     manifest: Manifest
-    conducted: Conducted
-    notices: tuple[str, ...] = field(default=())
+    results: tuple[TaskResult, ...]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[TaskResult, ...]:
+        return tuple(result for result in self.results if result.outcome is Outcome.FAILED)
 
 
 def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, display: Display) -> Run:
@@ -71,33 +75,41 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
     manifest = _opening(directory, bound, registry, options)
     directory.write_manifest(manifest)
     broadcast = Broadcast.of(registry, display)
-    display.planned(plan.tasks)
-    conducted = conduct(
-        plan.tasks,
-        _executor(options, store, registry, display),
-        store,
-        broadcast,
-        fresh=options.fresh,
-    )
-    reported = _report(plan, conducted, registry, store, broadcast, fresh=options.fresh)
-    results = (*conducted.results, *reported)
+    results = _perform_all(plan, registry, store, options, broadcast)
     tables = _deliver(directory, bound, store, results)
     manifest = evolve(
         manifest,
-        status=_status(conducted, reported),
+        status=_status(results),
         finished=_now(),
         tasks=tuple(_task_entry(result) for result in results),
         tables=tables,
     )
     _write_errors(directory, results)
     directory.write_manifest(manifest)
-    everything = evolve(conducted, results=results)
     return Run(
         directory=directory,
         manifest=manifest,
-        conducted=everything,
+        results=results,
         notices=(*broadcast.notices, *_damaged(store)),
     )
+
+
+def _perform_all(
+    plan: Plan, registry: Registry, store: ObjectStore, options: RunOptions, audience: Broadcast
+) -> tuple[TaskResult, ...]:
+    """Everything that was planned, and a report of what came of it."""
+    display = audience.display
+    display.planned(plan.tasks)
+    try:
+        executor = _executor(options, store, registry, display)
+        results = conduct(plan.tasks, executor, store, audience, fresh=options.fresh)
+        # The report is small: the tasks are over, and so are the workers.
+        local = InProcess(store, registry, display.progressed)
+        finished = [result.task for result in results if result.usable and result.task.step != "generate"]
+        reports = [report_task(plan, finished, registry)] if finished else []
+        return (*results, *conduct(reports, local, store, audience, fresh=options.fresh))
+    finally:
+        display.close()
 
 
 def _executor(options: RunOptions, store: ObjectStore, registry: Registry, display: Display) -> Executor:
@@ -106,29 +118,10 @@ def _executor(options: RunOptions, store: ObjectStore, registry: Registry, displ
     return InProcess(store, registry, display.progressed)
 
 
-def _report(
-    plan: Plan,
-    conducted: Conducted,
-    registry: Registry,
-    store: ObjectStore,
-    audience: Audience,
-    *,
-    fresh: bool,
-) -> tuple[TaskResult, ...]:
-    """Report whatever has finished; without a single profile there is nothing to report."""
-    finished = [task for task in conducted.usable if task.step != "generate"]
-    if not finished:
-        return ()
-    task = report_task(plan, finished, registry)
-    executor = InProcess(store, registry, lambda *_: None)
-    return conduct([task], executor, store, audience, fresh=fresh).results
-
-
-def _status(conducted: Conducted, reported: Sequence[TaskResult]) -> Any:
-    if conducted.interrupted:
+def _status(results: Sequence[TaskResult]) -> Any:
+    if any(result.outcome is Outcome.CANCELLED for result in results):
         return "interrupted"
-    complete = all(result.usable for result in (*conducted.results, *reported))
-    return "finished" if complete and reported else "failed"
+    return "finished" if all(result.usable for result in results) else "failed"
 
 
 # --- what the run directory gets ------------------------------------------------------------------

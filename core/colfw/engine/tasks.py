@@ -52,7 +52,7 @@ STEPS: Mapping[str, Step] = {
         stage=StageName.PROFILE,
         function="colfw.engine.steps.profiling:profile",
         code=_NOUNS,
-        unit="iterations",
+        unit="sample iterations",
     ),
     "place": Step(
         stage=StageName.PLACE,
@@ -70,7 +70,7 @@ STEPS: Mapping[str, Step] = {
         stage=StageName.SCORE,
         function="colfw.engine.steps.scoring:generate",
         code=(*_MASKS, "colfw.samples"),
-        unit="iterations",
+        unit="sample iterations",
     ),
     "score": Step(
         stage=StageName.SCORE,

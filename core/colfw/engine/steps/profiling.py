@@ -52,7 +52,7 @@ def _measure(job: Job, request: DenoiseRequest) -> None:
             role.removeprefix("observer "): job.make(role).start(sites, iterations=request.iterations)
             for role in observer_names
         }
-        watched = [maxima, *further.values(), _Clock(job.advance)]
+        watched = [maxima, *further.values(), _Clock(job.advance, request.samples)]
         samples = workload.denoise(request, watched, None)
     measured = ActivationProfile(
         provenance=_provenance(job, request),
@@ -79,14 +79,15 @@ def _provenance(job: Job, request: DenoiseRequest) -> Provenance:
 class _Clock:
     """An observer that looks at no activation: it tells the progress display which iteration it is."""
 
-    def __init__(self, advance: Callable[[float], None]) -> None:
+    def __init__(self, advance: Callable[[float], None], samples: int) -> None:
         self._advance = advance
+        self._samples = samples
         self._iteration = -1
 
     def observe(self, site: Site, iteration: int, activation: Any) -> None:  # noqa: ARG002
         if iteration > self._iteration:
             self._iteration = iteration
-            self._advance(float(iteration))
+            self._advance(float(iteration * self._samples))
 
     def statistics(self) -> dict[str, Any]:
         return {}
