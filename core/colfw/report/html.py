@@ -9,9 +9,10 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from colfw.store.tables import Table
+    from colfw.store.tables import Column, Table
 
 _ROWS_SHOWN: Final = 200
+_NUMERIC: Final = ("integer", "real")
 _OPEN_AT_FIRST: Final = ("regimes", "totals", "scores")
 
 _EVIDENCE_SENTENCES: Final[Mapping[str, str]] = {
@@ -84,7 +85,7 @@ def evidence_sentences(tables: Mapping[str, Table]) -> str:
 def _shown(table: Table) -> dict[str, Any]:
     columns = table.schema.columns
     rows = [
-        [_Cell(_text(row[column.name]), column.kind in ("integer", "real")) for column in columns]
+        [_Cell(_shortened(column, row[column.name]), column.kind in _NUMERIC) for column in columns]
         for row in table.rows[:_ROWS_SHOWN]
     ]
     return {
@@ -95,6 +96,12 @@ def _shown(table: Table) -> dict[str, Any]:
         "rows_in_all": len(table),
         "open": table.schema.name in _OPEN_AT_FIRST,
     }
+
+
+def _shortened(column: Column, value: Any) -> str:
+    """The text of a cell; of a digest, as much as tells it apart. The files in `tables/` have it whole."""
+    text = _text(value)
+    return text[:8] if column.name.endswith("_digest") else text
 
 
 def _text(value: Any) -> str:
