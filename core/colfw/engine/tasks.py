@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib import util
+from importlib import resources, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,16 +34,19 @@ class Step:
     stage: StageName
     function: str
     code: tuple[str, ...]
-    """Modules whose source decides the result: when one changes, nothing older is reused."""
+    """Modules whose source decides the result, besides the function's own: when one changes, nothing older
+    is reused."""
     unit: str
     """What a task's work is counted in, for rates and estimates."""
+    files: tuple[str, ...] = ()
+    """Files of the colfw package that decide the result as well."""
 
     @property
     def code_version(self) -> str:
-        return _source_digest((self.function.partition(":")[0], *self.code))
+        return _source_digest(self)
 
 
-_NOUNS = ("colfw.sites", "colfw.thresholds", "colfw.arrayfile", "colfw.profile")
+_NOUNS = ("colfw.sites", "colfw.thresholds", "colfw.arrayfile", "colfw.profile", "colfw.samples")
 _MASKS = (*_NOUNS, "colfw.masks")
 _MACHINES = (*_MASKS, "colfw.placement", "colfw.program", "colfw.timing")
 
@@ -69,32 +72,41 @@ STEPS: Mapping[str, Step] = {
     "generate": Step(
         stage=StageName.SCORE,
         function="colfw.engine.steps.scoring:generate",
-        code=(*_MASKS, "colfw.samples"),
+        code=_MASKS,
         unit="sample iterations",
     ),
     "score": Step(
         stage=StageName.SCORE,
         function="colfw.engine.steps.scoring:score",
-        code=("colfw.samples",),
+        code=_MASKS,
         unit="samples",
     ),
     "report": Step(
         stage=StageName.REPORT,
         function="colfw.engine.steps.reporting:report",
-        code=(*_MACHINES, "colfw.report.schemas", "colfw.report.build", "colfw.report.html"),
+        code=(
+            *_MACHINES,
+            "colfw.report.schemas",
+            "colfw.report.build",
+            "colfw.report.html",
+            "colfw.store.tables",
+        ),
         unit="results",
+        files=("report/template.html.jinja",),
     ),
 }
 
 
 @cache
-def _source_digest(modules: tuple[str, ...]) -> str:
-    content = hashlib.sha256()
-    for module in modules:
+def _source_digest(step: Step) -> str:
+    content = hashlib.sha256(step.function.encode())
+    for module in (step.function.partition(":")[0], *step.code):
         spec = util.find_spec(module)
         assert spec is not None, module
         assert spec.origin is not None, module
         content.update(Path(spec.origin).read_bytes())
+    for name in step.files:
+        content.update(resources.files("colfw").joinpath(name).read_bytes())
     return content.hexdigest()
 
 
