@@ -60,7 +60,8 @@ def colfw_memories() -> Iterable[records.MemorySpec]:
     >>> @hookimpl
     ... def colfw_memories():
     ...     yield MemorySpec(name="my-dram", summary="A DRAM of mine", api_version=1,
-    ...                      factory="my_plugin:Dram", presets={"fast": {"channels": 8}})
+    ...                      factory="my_plugin:Dram", config="my_plugin:DramConfig",
+    ...                      presets={"wide": {"channels": 8}})
     """
     raise NotImplementedError
 
