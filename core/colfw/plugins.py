@@ -325,21 +325,31 @@ class Candidate:
     load: Any
 
     @classmethod
-    def from_entry_point(cls, entry_point: metadata.EntryPoint) -> Candidate:
-        distribution = entry_point.dist
-        owner = Owner(
-            distribution=str(distribution.name) if distribution else "unknown",
-            version=str(distribution.version) if distribution else "unknown",
-            entry_point=entry_point.name,
-            target=entry_point.value,
-        )
+    def from_entry_point(cls, entry_point: metadata.EntryPoint, distribution: str, version: str) -> Candidate:
+        owner = Owner(distribution, version, entry_point.name, entry_point.value)
         return cls(owner, entry_point.load)
 
 
 def installed_candidates() -> list[Candidate]:
     """Every entry point in the group, colfw's own first, then by name: the order decides nothing else."""
-    found = [Candidate.from_entry_point(ep) for ep in metadata.entry_points(group=GROUP)]
+    names: dict[int, tuple[str, str]] = {}
+    found = [
+        Candidate.from_entry_point(entry_point, *_name_and_version(entry_point.dist, names))
+        for entry_point in metadata.entry_points(group=GROUP)
+    ]
     return sorted(found, key=lambda c: (c.owner.distribution != BUILT_IN, c.owner.identity))
+
+
+def _name_and_version(
+    distribution: metadata.Distribution | None, known: dict[int, tuple[str, str]]
+) -> tuple[str, str]:
+    """Asking a distribution for its name parses all of its metadata, README included: once is enough."""
+    if distribution is None:
+        return "unknown", "unknown"
+    if id(distribution) not in known:
+        about = distribution.metadata
+        known[id(distribution)] = str(about["Name"]), str(about["Version"])
+    return known[id(distribution)]
 
 
 def load_plugins(

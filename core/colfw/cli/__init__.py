@@ -51,7 +51,12 @@ app.command(
     "colfw.cli.glossary:glossary", name="glossary", help="Say what table columns mean.", group=_LOOKING
 )
 app.command("colfw.cli.doctor:doctor", name="doctor", help="Say what works on this machine.", group=_LOOKING)
-app.register_install_completion_command()
+app.command(
+    "colfw.cli.completion:install_completion",
+    name="--install-completion",
+    help="Install shell completion for colfw.",
+    group=_LOOKING,
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
