@@ -9,10 +9,15 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # Time limits would make a busy machine fail tests, and a quick one find nothing that they are about.
-_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_untimed = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # Explaining a failure takes longer than finding it, and names lines of numpy.
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
 settings.register_profile("ci", parent=_untimed, derandomize=True, max_examples=50)
 settings.register_profile("dev", parent=_untimed, max_examples=25)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

@@ -283,9 +283,7 @@ class _Binder:
             else:
                 yield Choice(name=name, registered=registered, options=None, label=name)
 
-    def _choice(
-        self, kind: Kind, chosen: PluginChoice, path: str, label: str | None = None
-    ) -> Choice | None:
+    def _choice(self, kind: Kind, chosen: PluginChoice, path: str, label: str | None = None) -> Choice | None:
         try:
             registered = self.registry.find(kind, chosen.name)
             options = self._options(registered, chosen, path)
@@ -328,12 +326,9 @@ class _Binder:
 def _labels(chosen: Sequence[PluginChoice]) -> list[str]:
     """A label for each choice: its name where that is enough, else with what it says beyond the name."""
     names = [choice.name for choice in chosen]
-    labels = [
-        choice.name if names.count(choice.name) == 1 else _spelled_out(choice) for choice in chosen
-    ]
+    labels = [choice.name if names.count(choice.name) == 1 else _spelled_out(choice) for choice in chosen]
     return [
-        label if labels.count(label) == 1 else f"{label}#{index + 1}"
-        for index, label in enumerate(labels)
+        label if labels.count(label) == 1 else f"{label}#{index + 1}" for index, label in enumerate(labels)
     ]
 
 

@@ -18,8 +18,7 @@ from attrs import field, frozen
 
 from colfw import arrayfile
 from colfw.errors import InvariantError
-from colfw.names import did_you_mean
-from colfw.sites import Site
+from colfw.sites import Site, check_distinct
 from colfw.thresholds import float32_floor
 from colfw.vocabulary import MaskKind
 
@@ -105,12 +104,27 @@ class MaskSet:
     policy: MaskPolicy
     sites: tuple[SiteMask, ...]
 
+    def __attrs_post_init__(self) -> None:
+        where = f"masks {self.policy.label}"
+        if not self.sites:
+            raise InvariantError("a mask set needs at least one site", where=where)
+        check_distinct(tuple(mask.site for mask in self.sites), where)
+        iterations = self.sites[0].hot.shape[0]
+        for mask in self.sites:
+            if mask.hot.shape[0] != iterations:
+                raise InvariantError(
+                    f"site {mask.site.name} has {mask.hot.shape[0]} iterations,"
+                    f" site {self.sites[0].site.name} has {iterations}",
+                    where=where,
+                )
+
     @property
     def digest(self) -> str:
         """A hash of which columns are hot: the proof that two stages used the very same mask."""
         content = hashlib.sha256()
         for mask in self.sites:
-            content.update(f"{mask.site.name}\0{mask.hot.shape}\0".encode())
+            # !r: no character of a name can end it early and pose as what follows.
+            content.update(f"{mask.site.name!r}\0{mask.hot.shape}\0".encode())
             content.update(np.packbits(mask.hot).tobytes())
         return content.hexdigest()
 
@@ -175,10 +189,16 @@ def element_sparsity(profile: ActivationProfile, site: str, tau: float) -> NDArr
         raise InvariantError(
             f"elements were not counted at threshold {tau}",
             where=f"profile of {profile.provenance.workload}",
-            hint=did_you_mean(str(tau), [str(known) for known in profile.thresholds]),
+            hint=_nearest_counted(profile.thresholds, tau),
         )
-    exceeding = entry.exceeding[:, profile.thresholds.index(tau)]
-    return 1.0 - exceeding / entry.elements
+    within = entry.elements - entry.exceeding[:, profile.thresholds.index(tau)]
+    return np.asarray(within / entry.elements, np.float64)
+
+
+def _nearest_counted(grid: Sequence[float], tau: float) -> str:
+    if not grid:
+        return "the profile counts no threshold"
+    return f"the nearest that was counted is {min(grid, key=lambda counted: abs(counted - tau))}"
 
 
 def granularity_gap(element: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:

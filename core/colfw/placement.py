@@ -39,7 +39,8 @@ class Epoch:
 
     def __attrs_post_init__(self) -> None:
         columns = self.slot_of_column.size
-        if not np.array_equal(np.sort(self.slot_of_column), np.arange(columns)):
+        counted = self.slot_of_column.dtype.kind in "iu"
+        if not counted or not np.array_equal(np.sort(self.slot_of_column), np.arange(columns)):
             raise InvariantError("must be a bijection of columns to slots", where="slot_of_column")
         if not 0 <= self.hot_slots <= columns:
             raise InvariantError(f"{self.hot_slots} is outside 0..{columns}", where="hot_slots")
@@ -86,12 +87,16 @@ class SitePlacement:
 
     def check_serves(self, hot: NDArray[np.bool_]) -> None:
         """Raise unless every hot column is fetched in the iteration that needs it."""
+        where = f"placement of site {self.site.name}"
+        if hot.shape != self.fetched.shape:
+            raise InvariantError(
+                f"the mask is of shape {hot.shape}, the placement of {self.fetched.shape}", where=where
+            )
         missing = hot & ~self.fetched
         if missing.any():
             iteration, column = np.argwhere(missing)[0].tolist()
             raise InvariantError(
-                f"column {column} is hot in iteration {iteration} and is not fetched",
-                where=f"placement of site {self.site.name}",
+                f"column {column} is hot in iteration {iteration} and is not fetched", where=where
             )
 
 

@@ -8,6 +8,7 @@ grid. Activations are folded while they pass and never kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -125,6 +126,7 @@ class ActivationProfile:
             "provenance": attrs.asdict(self.provenance),
             "thresholds": list(self.thresholds),
             "sites": [entry.site.to_json() for entry in self.sites],
+            "statistics": [key for key, _ in self._statistics()],
         }
         return arrayfile.dump("activation profile", PROFILE_SCHEMA_VERSION, header, self._arrays())
 
@@ -134,11 +136,19 @@ class ActivationProfile:
             arrays[f"maxima/{index}"] = entry.maxima
             arrays[f"exceeding/{index}"] = entry.exceeding
             arrays[f"elements/{index}"] = entry.elements
-        for observer, statistics in self.statistics.items():
-            for site, found in statistics.items():
-                for name, array in found.items():
-                    arrays[f"statistics/{observer}/{name}/{site}"] = array
+        for index, (_, array) in enumerate(self._statistics()):
+            arrays[f"statistics/{index}"] = array
         return arrays
+
+    def _statistics(self) -> list[tuple[tuple[str, str, str], NDArray[Any]]]:
+        """The arrays of further observers by observer, site and statistic, in one order."""
+        keyed = (
+            ((observer, site, name), array)
+            for observer, statistics in self.statistics.items()
+            for site, found in statistics.items()
+            for name, array in found.items()
+        )
+        return sorted(keyed, key=itemgetter(0))
 
     @classmethod
     def from_file(cls, path: Path) -> ActivationProfile:
@@ -158,16 +168,16 @@ class ActivationProfile:
                 provenance=Provenance(**header["provenance"]),
                 thresholds=tuple(header["thresholds"]),
                 sites=sites,
-                statistics=_statistics(arrays),
+                statistics=_statistics(header["statistics"], arrays),
             )
 
 
-def _statistics(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Statistics]:
+def _statistics(
+    keys: Iterable[tuple[str, str, str]], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, Statistics]:
     found: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
-    for key, array in arrays.items():
-        if key.startswith("statistics/"):
-            _, observer, name, site = key.split("/", maxsplit=3)
-            found.setdefault(observer, {}).setdefault(site, {})[name] = array
+    for index, (observer, site, name) in enumerate(keys):
+        found.setdefault(observer, {}).setdefault(site, {})[name] = arrays[f"statistics/{index}"]
     return dict(found)
 
 
@@ -189,6 +199,7 @@ class ColumnMaxima:
     def __init__(self, sites: Sequence[Site], *, iterations: int, thresholds: Iterable[float]) -> None:
         self._thresholds = check_thresholds(thresholds, "thresholds to count")
         self._floors = [float32_floor(tau) for tau in self._thresholds]
+        check_distinct(tuple(sites), "sites to observe")
         self._sites = {site.name: site for site in sites}
         self._iterations = iterations
         self._maxima = {site.name: np.zeros((iterations, site.columns), np.float32) for site in sites}
@@ -215,18 +226,19 @@ class ColumnMaxima:
 
     def _rows(self, site: Site, iteration: int, activation: ArrayLike) -> NDArray[np.float32]:
         where = f"site {site.name}"
-        if site.name not in self._sites:
+        declared = self._sites.get(site.name)
+        if declared is None:
             raise InvariantError("was not declared by its workload", where=where)
         if not 0 <= iteration < self._iterations:
             raise InvariantError(
                 f"iteration {iteration} is outside the {self._iterations} of this run", where=where
             )
         array = np.asarray(activation)
-        if array.ndim == 0 or array.shape[-1] != site.columns:
+        if array.ndim == 0 or array.shape[-1] != declared.columns:
             raise InvariantError(
-                f"activation of shape {array.shape} has not its {site.columns} columns", where=where
+                f"activation of shape {array.shape} has not its {declared.columns} columns", where=where
             )
-        return _as_float32(array, where).reshape(-1, site.columns)
+        return _as_float32(array, where).reshape(-1, declared.columns)
 
     def site_profiles(self) -> tuple[SiteProfile, ...]:
         """What was seen; a site that was never called in some iteration is an error."""
@@ -242,9 +254,9 @@ class ColumnMaxima:
             )
         return SiteProfile(
             site=site,
-            maxima=self._maxima[site.name],
-            exceeding=self._exceeding[site.name],
-            elements=self._elements[site.name],
+            maxima=self._maxima[site.name].copy(),  # what was seen stays as it is when folding goes on
+            exceeding=self._exceeding[site.name].copy(),
+            elements=self._elements[site.name].copy(),
         )
 
 
@@ -252,12 +264,19 @@ def _as_float32(array: NDArray[Any], where: str) -> NDArray[np.float32]:
     """The same values as float32; a type that float32 cannot hold exactly is refused."""
     if np.can_cast(array.dtype, np.float32, casting="safe"):
         return array.astype(np.float32, copy=False)
-    narrowed = array.astype(np.float32)
-    if not np.array_equal(narrowed, array, equal_nan=array.dtype.kind == "f"):
+    with np.errstate(over="ignore"):  # what overflows differs, and is refused below
+        narrowed = array.astype(np.float32)
+    equal = np.array_equal(narrowed, array, equal_nan=array.dtype.kind == "f")
+    if not equal or _beyond_float64(array):
         raise InvariantError(
             f"activation of type {array.dtype} holds values that float32 does not", where=where
         )
     return narrowed
+
+
+def _beyond_float64(array: NDArray[Any]) -> bool:
+    """Whether integers are so large that comparing them with a float rounds them first."""
+    return array.dtype.kind in "iu" and array.size > 0 and max(-int(array.min()), int(array.max())) > 2**53
 
 
 def _require(condition: bool, problem: str, where: str) -> None:  # noqa: FBT001

@@ -136,6 +136,7 @@ class Program:
 
     def __attrs_post_init__(self) -> None:
         self._check_tensors()
+        self._check_buffers()
         buffers = {buffer.name: buffer for buffer in self.buffers}
         tensors = {tensor.name: tensor for tensor in self.tensors}
         for tile, reach in _tiles_with_reach(self.steps):
@@ -151,6 +152,10 @@ class Program:
         if len({tensor.name for tensor in self.tensors}) != len(self.tensors):
             raise InvariantError("two tensors share a name", where=f"program {self.name}")
 
+    def _check_buffers(self) -> None:
+        if len({buffer.name for buffer in self.buffers}) != len(self.buffers):
+            raise InvariantError("two buffers share a name", where=f"program {self.name}")
+
     def _check_tile(
         self,
         tile: Tile,
@@ -159,6 +164,8 @@ class Program:
         buffers: Mapping[str, Buffer],
     ) -> None:
         where = f"program {self.name}"
+        for tensor in sorted(reach.keys() - tensors.keys()):
+            raise InvariantError(f"a repetition advances in undeclared tensor {tensor!r}", where=where)
         filled: Counter[tuple[str, str]] = Counter()
         for transfer in tile.transfers:
             if transfer.tensor not in tensors or transfer.buffer not in buffers:

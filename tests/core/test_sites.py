@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import attrs
 import pytest
@@ -10,8 +11,6 @@ from hypothesis import strategies as st
 from colfw.errors import InvariantError
 from colfw.sites import OPERATORS, Ffn, Site, check_distinct
 from colfw.testing.strategies import sites
-
-FFN = Ffn(d_in=4, d_out=2)
 
 
 @given(sites())
@@ -38,9 +37,9 @@ def test_an_unknown_operator_is_refused_by_name(site: Site) -> None:
 
 
 @pytest.mark.parametrize("change", [{"name": ""}, {"rows": 0}, {"columns": 0}, {"columns": -3}])
-def test_a_site_without_name_or_elements_is_refused(change: dict[str, object]) -> None:
+def test_a_site_without_name_or_elements_is_refused(change: dict[str, Any]) -> None:
     """A site has a name, a row and a column at least."""
-    site = Site(name="mlp", rows=1, columns=1, operator=FFN)
+    site = Site(name="mlp", rows=1, columns=1, operator=Ffn(d_in=4, d_out=2))
     with pytest.raises(ValueError, match=next(iter(change))):
         attrs.evolve(site, **change)
 
@@ -49,7 +48,7 @@ def test_a_site_without_name_or_elements_is_refused(change: dict[str, object]) -
 def test_a_network_without_width_is_refused(width: str) -> None:
     """A feed-forward network reads and writes a number at least."""
     with pytest.raises(ValueError, match=width):
-        attrs.evolve(FFN, **{width: 0})
+        Ffn(**({"d_in": 1, "d_out": 1} | {width: 0}))
 
 
 @given(st.lists(sites(), max_size=4).map(tuple))

@@ -14,6 +14,7 @@ the only module of colfw that needs hypothesis.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,20 @@ def _around(tau: float) -> set[float]:
 
 def activations(site: Site, *, edges: Iterable[float] = ()) -> SearchStrategy[Matrix]:
     """Activations `[rows, columns]` of a site in one iteration, fond of the thresholds in `edges`."""
-    return hnp.arrays(np.float32, (site.rows, site.columns), elements=activation_values(edges))
+    return _arrays_of((site.rows, site.columns), activation_values(edges))
+
+
+def _arrays_of(shape: tuple[int, ...], values: SearchStrategy[float]) -> SearchStrategy[Matrix]:
+    # A few values, and a byte an element to pick one: ties abound, and a draw stays cheap.
+    size = math.prod(shape)
+
+    def arranged(few: list[float], picks: bytes) -> Matrix:
+        chosen = np.frombuffer(picks, np.uint8) % len(few)
+        return np.array(few, np.float32)[chosen].reshape(shape)
+
+    return st.builds(
+        arranged, st.lists(values, min_size=1, max_size=8), st.binary(min_size=size, max_size=size)
+    )
 
 
 # --- profiles -------------------------------------------------------------------------------------
@@ -151,9 +165,9 @@ def statistics(site_names: Sequence[str]) -> SearchStrategy[dict[str, Statistics
     dtype = st.sampled_from([np.float32, np.int64, np.uint8])
     shape = hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)
     array = hnp.arrays(dtype, shape, elements=st.integers(0, 9))
-    found = st.dictionaries(st.sampled_from(["mean", "bit width"]), array, min_size=1)
+    found = st.dictionaries(st.sampled_from(["mean", "low/high"]), array, min_size=1)
     by_site = st.dictionaries(st.sampled_from(list(site_names)), found, min_size=1)
-    return st.dictionaries(st.sampled_from(["value-range", "difference"]), by_site, max_size=2)
+    return st.dictionaries(st.sampled_from(["range", "acme/range"]), by_site, max_size=2)
 
 
 @st.composite
@@ -164,8 +178,9 @@ def observed_runs(
     seen_at = draw(site_tuples(max_rows=max_rows))
     iterations = draw(st.integers(min_iterations, max_iterations))
     grid = draw(threshold_grids())
+    values = activation_values(grid)
     shown = {
-        site.name: tuple(draw(activations(site, edges=grid)) for _ in range(iterations)) for site in seen_at
+        site.name: tuple(draw(_arrays_of((iterations, site.rows, site.columns), values))) for site in seen_at
     }
     fold = ColumnMaxima(seen_at, iterations=iterations, thresholds=grid)
     for site in seen_at:
