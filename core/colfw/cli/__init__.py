@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from cyclopts import App, Group
+from cyclopts import App, Group, Parameter
 
 from colfw.errors import ColfwError
 
@@ -26,6 +26,8 @@ app = App(
     " layout make of it?",
     version=_version,
     help_format="plaintext",
+    # Defaults that say something are in the words of an option; `[default: False]` says nothing.
+    default_parameter=Parameter(show_default=False),
 )
 
 app.command("colfw.cli.run:run", name="run", help="Run a study.", group=_RUNNING)

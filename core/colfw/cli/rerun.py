@@ -31,7 +31,7 @@ def rerun(
     Parameters
     ----------
     run
-        Its id, the beginning of it, its folder, or `latest`.
+        Its id, the beginning of it, its folder, or `latest`; default: `latest`.
     """
     from colfw.engine.run import participants  # noqa: PLC0415
     from colfw.store.runs import find_run  # noqa: PLC0415

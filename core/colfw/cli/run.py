@@ -31,7 +31,7 @@ class HowToRun:
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
     """Folder that gets the run directory; default: the study's, else COLFW_RUNS, else `runs` here."""
     workers: Annotated[int, Parameter(name=["--workers", "-j"])] = 1
-    """How many processes work at once."""
+    """How many processes work at once; default: 1."""
     fresh: Annotated[bool, Parameter(negative="")] = False
     """Compute everything again, whatever is in the cache."""
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False

@@ -64,7 +64,7 @@ def show(
     Parameters
     ----------
     run
-        Its id, the beginning of it, its folder, or `latest`.
+        Its id, the beginning of it, its folder, or `latest`; default: `latest`.
     json
         Print the manifest as JSON.
     """
