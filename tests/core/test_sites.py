@@ -48,7 +48,7 @@ def test_a_site_without_name_or_elements_is_refused(change: dict[str, Any]) -> N
 def test_a_network_without_width_is_refused(width: str) -> None:
     """A feed-forward network reads and writes a number at least."""
     with pytest.raises(ValueError, match=width):
-        Ffn(**({"d_in": 1, "d_out": 1} | {width: 0}))
+        Ffn(d_in=int(width != "d_in"), d_out=int(width != "d_out"))
 
 
 @given(st.lists(sites(), max_size=4).map(tuple))

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from colfw.engine.tasks import Task
     from colfw.store.objects import ObjectStore
 
-_BYTES_OF_TIMING = 420
+_BYTES_OF_TIMING = 400
 """Of one site in one iteration: its entry in timings.json, measured on the example."""
+_BYTES_OF_OBJECT = 800
+"""Of any result: its description and the headers of its files, measured on the example."""
 
 
 @frozen(kw_only=True)
@@ -43,6 +45,7 @@ class Estimate:
     memory_bytes: int
     """Of the largest activation and of the profile that is folded beside it; the model comes on top."""
     disk_bytes: int
+    """Of what is cached short of the report. Samples come on top: their size is the workload's secret."""
 
     @property
     def seconds(self) -> float | None:
@@ -110,4 +113,5 @@ def _disk_bytes(workload: WorkloadPlan, tasks: Iterable[Task]) -> int:
     timed = sum(task.step == "simulate" for task in mine)
     # A placement is a slot a column and a flag a column and iteration, and so is the mask beside it.
     placements = placed * columns * (8 + 2 * iterations)
-    return _profile_bytes(workload) + placements + timed * len(workload.sites) * iterations * _BYTES_OF_TIMING
+    timings = timed * len(workload.sites) * iterations * _BYTES_OF_TIMING
+    return _profile_bytes(workload) + placements + timings + len(mine) * _BYTES_OF_OBJECT

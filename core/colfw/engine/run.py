@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -17,7 +18,7 @@ from colfw.engine.executors import InProcess, ProcessPool
 from colfw.engine.listeners import Broadcast
 from colfw.engine.plan import plan_study, report_task
 from colfw.engine.steps.profiling import PROFILE_FILE, SAMPLES_FILE
-from colfw.engine.steps.reporting import REPORT_FILE
+from colfw.engine.steps.reporting import NOTICES_FILE, REPORT_FILE
 from colfw.errors import StoreError
 from colfw.store.atomic import write_text
 from colfw.store.objects import ObjectStore, digest_of
@@ -25,7 +26,7 @@ from colfw.store.runs import Manifest, RunDirectory
 from colfw.study import study_data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from colfw.binding import BoundStudy
@@ -90,7 +91,7 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
         directory=directory,
         manifest=manifest,
         results=results,
-        notices=(*broadcast.notices, *_damaged(store)),
+        notices=(*broadcast.notices, *_report_notices(store, results), *_damaged(store)),
     )
 
 
@@ -146,9 +147,10 @@ def _deliver(
 
 def _deliver_report(directory: RunDirectory, stored: StoredObject) -> dict[str, str]:
     stored.verify()
-    for name in stored.files:
+    delivered = [name for name in sorted(stored.files) if name != NOTICES_FILE]
+    for name in delivered:
         directory.add_file(stored.file(name), name)
-    return {name: file.sha256 for name, file in sorted(stored.files.items()) if name != REPORT_FILE}
+    return {name: stored.files[name].sha256 for name in delivered if name != REPORT_FILE}
 
 
 def _stored(store: ObjectStore, task: Task) -> StoredObject:
@@ -169,6 +171,12 @@ def _write_errors(directory: RunDirectory, results: Sequence[TaskResult]) -> Non
     text = "\n".join(f"{r.task.label}\n{r.traceback}" for r in results if r.traceback)
     if text:
         write_text(directory.path / "errors.txt", text)
+
+
+def _report_notices(store: ObjectStore, results: Sequence[TaskResult]) -> Iterator[str]:
+    for result in results:
+        if result.usable and result.task.step == "report":
+            yield from json.loads(_stored(store, result.task).file(NOTICES_FILE).read_bytes())
 
 
 def _damaged(store: ObjectStore) -> tuple[str, ...]:

@@ -190,15 +190,17 @@ def observed_runs(
         provenance=draw(provenances(iterations=iterations)),
         thresholds=grid,
         sites=fold.site_profiles(),
-        statistics=draw(statistics([site.name for site in seen_at])),
     )
     return ObservedRun(profile=profile, activations=shown)
 
 
-def profiles(*, min_iterations: int = 1, max_iterations: int = 6) -> SearchStrategy[ActivationProfile]:
-    """Profiles folded from small activations, and so consistent in themselves."""
-    runs = observed_runs(min_iterations=min_iterations, max_iterations=max_iterations)
-    return runs.map(lambda run: run.profile)
+@st.composite
+def profiles(draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 6) -> ActivationProfile:
+    """Profiles folded from small activations, so consistent in themselves; some with further statistics."""
+    profile = draw(observed_runs(min_iterations=min_iterations, max_iterations=max_iterations)).profile
+    if draw(st.booleans()):
+        return profile
+    return evolve(profile, statistics=draw(statistics([entry.site.name for entry in profile.sites])))
 
 
 # --- masks ----------------------------------------------------------------------------------------

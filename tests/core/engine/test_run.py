@@ -1,0 +1,416 @@
+"""A run, whatever happens: what finished is kept and reported, and what failed names its owner."""
+
+from __future__ import annotations
+
+import sys
+from html import unescape
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from colfw import hookimpl
+from colfw.binding import bind
+from colfw.engine.estimate import estimate
+from colfw.engine.listeners import Silent
+from colfw.engine.plan import plan_study
+from colfw.engine.run import RunOptions, run_study
+from colfw.errors import StudyError, UnavailableError
+from colfw.plugins import Candidate, Owner, PluginPolicy, load_plugins
+from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
+from colfw.records import (
+    LayoutSpec,
+    ListenerSpec,
+    MemorySpec,
+    MetricSpec,
+    SectionSpec,
+    WorkloadSpec,
+)
+from colfw.report.schemas import SCHEMAS
+from colfw.store.objects import ObjectStore
+from colfw.store.tables import read_parquet
+from colfw.study import study_from
+from colfw.vocabulary import SourceKind
+from colfw_tiny import plugin as tiny
+from colfw_tiny.config import BusConfig, DenoiserConfig
+from colfw_tiny.layout import HotFirst
+from colfw_tiny.machine import TinyBus
+from colfw_tiny.workload import TinyDenoiser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from colfw.engine.run import Run
+    from colfw.masks import SiteMask
+    from colfw.placement import SitePlacement
+    from colfw.plugins import Registry
+    from colfw.profile import SiteProfile
+    from colfw.program import Program
+    from colfw.protocols import DenoiseRequest, StageEvent
+    from colfw.samples import Samples, Score
+    from colfw.timing import Timing
+
+
+# --- plugins that misbehave -----------------------------------------------------------------------
+
+
+class Forgetful:
+    """A layout that fetches nothing after iteration 0."""
+
+    def place(self, profile: SiteProfile, mask: SiteMask) -> SitePlacement:
+        placed = HotFirst().place(profile, mask)
+        fetched = placed.fetched.copy()
+        fetched[1:] = False
+        return evolve(placed, fetched=fetched)
+
+
+class Liar:
+    """A memory that says it served half of what was asked for."""
+
+    def run(self, program: Program) -> Timing:
+        honest = TinyBus(BusConfig()).run(program)
+        half = honest.read_bytes_requested // 2
+        return evolve(honest, read_bytes_requested=half, read_bytes_served=half)
+
+
+class Absent:
+    """A metric without its weights."""
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        raise UnavailableError("the weights of a network are missing", hint="get them there")
+
+
+class Diverging(TinyDenoiser):
+    """A denoiser whose activations overflow in iteration 3."""
+
+    def __init__(self) -> None:
+        super().__init__(DenoiserConfig())
+
+    def denoise(self, request: DenoiseRequest, observers: Any, masks: Any) -> Samples:
+        def poisoned(site: Any, iteration: int, activation: Any) -> None:
+            for observer in observers:
+                value = np.full_like(activation, np.nan) if iteration == 3 else activation
+                observer.observe(site, iteration, value)
+
+        return super().denoise(request, [SimpleNamespace(observe=poisoned)], masks)
+
+
+class Interrupted(TinyDenoiser):
+    """A denoiser at which somebody presses Ctrl-C, once masks are applied."""
+
+    def __init__(self) -> None:
+        super().__init__(DenoiserConfig())
+
+    def denoise(self, request: DenoiseRequest, observers: Any, masks: Any) -> Samples:
+        if masks is not None:
+            raise KeyboardInterrupt
+        return super().denoise(request, observers, masks)
+
+
+class Published(TinyDenoiser):
+    """A workload that knows statistics instead of weights."""
+
+    def __init__(self) -> None:
+        super().__init__(DenoiserConfig())
+
+    def synthesise(self, request: DenoiseRequest) -> ActivationProfile:
+        fold = ColumnMaxima(self.sites(request), iterations=request.iterations, thresholds=request.thresholds)
+        rng = np.random.default_rng(request.seed)
+        for site in self.sites(request):
+            for iteration in range(request.iterations):
+                fold.observe(site, iteration, rng.random((site.rows, site.columns), np.float32))
+        origin = Provenance(
+            workload="it", source=SourceKind.PUBLISHED, seed=0, samples=1, iterations=request.iterations
+        )
+        return ActivationProfile(provenance=origin, thresholds=request.thresholds, sites=fold.site_profiles())
+
+    def denoise(self, request: DenoiseRequest, observers: Any, masks: Any) -> Samples:
+        raise AssertionError("there is no model to run")
+
+
+class Grumbling:
+    """A listener that always raises."""
+
+    def stage_started(self, event: StageEvent) -> None:
+        raise RuntimeError("not again")
+
+    stage_finished = stage_failed = stage_started
+
+
+class Scribbling:
+    """A section that cannot be rendered."""
+
+    def render(self, tables: Mapping[str, Any]) -> tuple[str, str]:
+        raise RuntimeError("out of ink")
+
+
+class Hooks:
+    """Declares all of them."""
+
+    @hookimpl
+    def colfw_workloads(self) -> Iterator[WorkloadSpec]:
+        for name, factory, sources in (
+            ("diverging", "Diverging", ("random",)),
+            ("interrupted", "Interrupted", ("random",)),
+            ("published", "Published", ("published",)),
+        ):
+            yield WorkloadSpec(
+                name=name,
+                summary="A workload that misbehaves",
+                api_version=1,
+                factory=f"fake_run:{factory}",
+                group="test",
+                modality="vector",
+                iterations=6,
+                sources=sources,
+            )
+
+    @hookimpl
+    def colfw_layouts(self) -> Iterator[LayoutSpec]:
+        yield LayoutSpec(
+            name="forgetful",
+            summary="Fetches too little",
+            api_version=1,
+            factory="fake_run:Forgetful",
+            masks=("dense", "threshold"),
+        )
+
+    @hookimpl
+    def colfw_memories(self) -> Iterator[MemorySpec]:
+        yield MemorySpec(name="liar", summary="Lies", api_version=1, factory="fake_run:Liar")
+
+    @hookimpl
+    def colfw_metrics(self) -> Iterator[MetricSpec]:
+        yield MetricSpec(
+            name="absent",
+            summary="Has no weights",
+            api_version=1,
+            factory="fake_run:Absent",
+            direction="lower is better",
+            unit="1",
+            modalities=("vector",),
+        )
+
+
+class Listeners:
+    """Declares the listener."""
+
+    @hookimpl
+    def colfw_listeners(self) -> Iterator[ListenerSpec]:
+        yield ListenerSpec(name="grumbling", summary="Raises", api_version=1, factory="fake_run:Grumbling")
+
+
+class Sections:
+    """Declares the section."""
+
+    @hookimpl
+    def colfw_report_sections(self) -> Iterator[SectionSpec]:
+        yield SectionSpec(name="scribbling", summary="Raises", api_version=1, factory="fake_run:Scribbling")
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fake_run", sys.modules[__name__])
+
+
+def registry_with(*hooks: type) -> Registry:
+    mine = [Candidate(Owner("bad-luck", "1.3", hook.__name__), hook) for hook in (Hooks, *hooks)]
+    example = Candidate(Owner("colfw-tiny", "0.1.0", "tiny", "colfw_tiny.plugin"), lambda: tiny)
+    return load_plugins(PluginPolicy(), [example, *mine])
+
+
+STUDY: dict[str, Any] = {
+    "workloads": ["tiny-denoiser"],
+    "iterations": 6,
+    "thresholds": [0.1, 0.3],
+    "target_hot_ratios": [0.5],
+    "metrics": ["tiny-distance"],
+    "layouts": [{"name": "tiny-hot-first", "masks": ["dense", "threshold"]}],
+    "machines": [{"name": "it", "accelerator": "tiny-array", "memory": "tiny-bus"}],
+}
+
+
+def run(folder: Path, *hooks: type, fresh: bool = False, **changes: Any) -> Run:
+    registry = registry_with(*hooks)
+    bound = bind(study_from({**STUDY, **changes}, where="study"), registry, where="study")
+    options = RunOptions(runs_root=folder / "runs", cache_root=folder / "cache", fresh=fresh)
+    return run_study(bound, registry, options, Silent())
+
+
+def rows(ended: Run, table: str) -> list[Any]:
+    path = ended.directory.path / "tables" / f"{table}.parquet"
+    return list(read_parquet(path, SCHEMAS[table]).rows)
+
+
+def statuses(ended: Run) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for result in ended.results:
+        found.setdefault(result.task.step, set()).add(str(result.outcome))
+    return found
+
+
+def test_a_layout_that_fetches_too_little_is_refused_and_the_rest_is_reported(tmp_path: Path) -> None:
+    """The error names layout, owner, site and iteration; scores do not need it and are there."""
+    ended = run(tmp_path, layouts=["forgetful"])
+    assert ended.manifest.status == "failed"
+    assert ended.failures[0].error is not None
+    assert ended.failures[0].error.startswith(
+        "layout 'forgetful' of bad-luck 1.3: placement of site layers.0.mlp"
+    )
+    assert "is hot in iteration 1 and is not fetched" in ended.failures[0].error
+    assert statuses(ended)["simulate"] == {"skipped"}
+    assert len(rows(ended, "scores")) == 2
+    assert "InvariantError" in (ended.directory.path / "errors.txt").read_text(encoding="utf-8")
+
+
+def test_a_memory_that_lies_is_caught_by_the_sanity_block(tmp_path: Path) -> None:
+    """What a memory reports is held against the program that it was given."""
+    machines = [{"name": "it", "accelerator": "tiny-array", "memory": "liar"}]
+    ended = run(tmp_path, machines=machines)
+    [error] = {result.error for result in ended.failures if result.task.context["mask"] == "dense"}
+    assert error is not None
+    assert error.startswith("memory 'liar' of bad-luck 1.3: timing of layers.0.mlp iteration 0: bytes read:")
+    assert not (ended.directory.path / "tables" / "timing.csv").exists()
+
+
+def test_nan_in_an_activation_names_site_and_iteration(tmp_path: Path) -> None:
+    """A diverging denoiser is an error, and nothing that needs its profile is attempted."""
+    ended = run(tmp_path, workloads=["diverging", "tiny-denoiser"])
+    [failure] = ended.failures
+    assert failure.error == (
+        "workload 'diverging' of bad-luck 1.3: site layers.0.mlp: NaN or infinity in the activation of"
+        " iteration 3 (while it denoised) (the denoiser diverged: look at its weights, precision and inputs)"
+    )
+    assert {row["workload"] for row in rows(ended, "totals")} == {"tiny-denoiser"}
+
+
+def test_ctrl_c_leaves_what_is_finished_usable(tmp_path: Path) -> None:
+    """An interrupted run has its tables, says so, and the next one starts where it stopped."""
+    ended = run(tmp_path, workloads=["interrupted"])
+    assert ended.manifest.status == "interrupted"
+    assert len(rows(ended, "totals")) == 3
+    assert ended.manifest.finished is not None
+    again = run(tmp_path, workloads=["interrupted"], metrics=[])
+    assert again.manifest.status == "finished"
+    assert statuses(again)["simulate"] == {"cached"}
+
+
+def test_a_metric_without_weights_leaves_its_cell_empty_with_the_reason(tmp_path: Path) -> None:
+    """What cannot be measured here is no failure of the run."""
+    ended = run(tmp_path, metrics=["absent", "tiny-distance"])
+    assert ended.manifest.status == "finished"
+    by_metric = {row["metric"]: row for row in rows(ended, "scores")}
+    assert by_metric["absent"]["value"] is None
+    assert by_metric["absent"]["note"] == "the weights of a network are missing (get them there)"
+    assert by_metric["tiny-distance"]["value"] > 0
+
+
+def test_a_synthesised_profile_is_simulated_and_never_scored(tmp_path: Path) -> None:
+    """Without a model there is nothing to mask; every number says that it is synthesised."""
+    ended = run(tmp_path, workloads=[{"name": "published", "source": "published"}])
+    assert ended.manifest.status == "finished"
+    assert set(statuses(ended)) == {"profile", "place", "simulate", "report"}
+    assert {row["evidence"] for row in rows(ended, "totals")} == {"synthesised"}
+
+
+def test_a_listener_that_raises_is_reported_once_and_stops_nothing(tmp_path: Path) -> None:
+    """It is told nothing more, and the run goes on."""
+    ended = run(tmp_path, Listeners)
+    assert ended.manifest.status == "finished"
+    assert ended.notices == (
+        "listener 'grumbling' of bad-luck 1.3: RuntimeError: not again"
+        " (while it listened; it is told nothing more)",
+    )
+
+
+def test_a_section_that_cannot_be_rendered_loses_no_table(tmp_path: Path) -> None:
+    """In its place the page names the owner and the error."""
+    ended = run(tmp_path, Sections)
+    page = unescape((ended.directory.path / "report.html").read_text(encoding="utf-8"))
+    assert "section 'scribbling' of bad-luck 1.3: RuntimeError: out of ink" in page
+    assert "saves the most" in page
+    assert rows(ended, "totals")
+    assert ended.notices == (
+        "section 'scribbling' of bad-luck 1.3: RuntimeError: out of ink (while it wrote its section)",
+    )
+
+
+def test_a_damaged_result_is_computed_again_and_said_so(tmp_path: Path) -> None:
+    """What was cut short on disk is set aside, never used."""
+    first = run(tmp_path)
+    [profile] = [result.task for result in first.results if result.task.step == "profile"]
+    stored = ObjectStore(tmp_path / "cache").find(profile.digest)
+    assert stored is not None
+    stored.file("profile.safetensors").write_bytes(b"")
+    again = run(tmp_path)
+    assert statuses(again)["profile"] == {"done"}
+    assert again.manifest.tables == first.manifest.tables
+    assert any("damaged cache entry set aside" in notice for notice in again.notices)
+
+
+def test_an_estimate_rests_on_what_was_measured(tmp_path: Path) -> None:
+    """Without history time is unknown; with it, it is known; what is cached takes none."""
+    registry = registry_with()
+    plan = plan_study(bind(study_from(STUDY, where="study"), registry, where="study"))
+    store = ObjectStore(tmp_path / "cache")
+    assert estimate(plan, store).seconds is None
+    run(tmp_path)
+    assert estimate(plan, store).seconds == 0
+    afresh = estimate(plan, store, fresh=True)
+    assert afresh.seconds is not None
+    assert afresh.seconds > 0
+    kept = [path for path in (tmp_path / "cache").rglob("*.*") if path.suffix in (".json", ".safetensors")]
+    taken_bytes = sum(path.stat().st_size for path in kept)
+    assert taken_bytes / 2 < afresh.disk_bytes < 2 * taken_bytes
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"workloads": ["tiny-denoser"]}, "workloads[0].name: unknown workload 'tiny-denoser'"),
+        ({"workloads": [{"name": "tiny-denoiser", "source": "checkpoint"}]}, "has no source 'checkpoint'"),
+        ({"workloads": [{"name": "published", "preset": "x"}]}, "published has no presets"),
+        ({"workloads": [{"name": "published", "options": {"x": 1}}]}, "published takes no options"),
+        (
+            {"workloads": [{"name": "tiny-denoiser", "options": {"row": 1}}]},
+            "workloads[0].options.row: unknown key (did you mean 'rows'?)",
+        ),
+        (
+            {"workloads": [{"name": "tiny-denoiser", "options": {"rows": 0}}]},
+            "workloads[0].options.rows: must be greater than 0, not 0",
+        ),
+        (
+            {"machines": [{**STUDY["machines"][0], "memory": {"name": "tiny-bus", "preset": "wid"}}]},
+            "machines[0].memory.preset: tiny-bus has no preset 'wid' (did you mean 'wide'?)",
+        ),
+        ({"profile": {"observers": ["tiny-rage"]}}, "'tiny-rage' (did you mean 'tiny-range'?)"),
+    ],
+)  # fmt: skip
+def test_a_study_that_the_plugins_cannot_do_is_refused_by_name(changes: dict[str, Any], problem: str) -> None:
+    """File, key path, problem and the nearest name, before anything runs."""
+    with pytest.raises(StudyError) as refusal:
+        bind(study_from({**STUDY, **changes}, where="study"), registry_with(), where="study")
+    assert str(refusal.value).startswith("study: ")
+    assert problem in str(refusal.value)
+
+
+def test_a_plugin_chosen_twice_has_two_labels(tmp_path: Path) -> None:
+    """What sets them apart is in the label, so that no row of a table is ambiguous."""
+    workloads = ["tiny-denoiser", {"name": "tiny-denoiser", "options": {"rows": 4}}]
+    ended = run(tmp_path, workloads=workloads, metrics=[])
+    assert {row["workload"] for row in rows(ended, "sites")} == {"tiny-denoiser", "tiny-denoiser[rows=4]"}
+
+
+def test_renaming_a_machine_computes_nothing_again(tmp_path: Path) -> None:
+    """A name labels a result; it decides nothing about it."""
+    run(tmp_path)
+    machines = [{**STUDY["machines"][0], "name": "renamed"}]
+    again = run(tmp_path, machines=machines)
+    assert statuses(again)["simulate"] == {"cached"}
+    assert {row["machine"] for row in rows(again, "totals")} == {"renamed"}
