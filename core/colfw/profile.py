@@ -244,6 +244,17 @@ class ColumnMaxima:
         """What was seen; a site that was never called in some iteration is an error."""
         return tuple(self._site_profile(site) for site in self._sites.values())
 
+    def statistics(self) -> Statistics:
+        """The same as plain arrays: an observer like any other."""
+        return {
+            name: {
+                "maxima": self._maxima[name],
+                "exceeding": self._exceeding[name],
+                "elements": self._elements[name],
+            }
+            for name in self._sites
+        }
+
     def _site_profile(self, site: Site) -> SiteProfile:
         unseen = np.flatnonzero(self._elements[site.name] == 0)
         if unseen.size:

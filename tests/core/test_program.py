@@ -136,6 +136,25 @@ def test_addresses_stay_inside_iff_every_tile_does(described: tuple[Step, ...], 
     assert refusal.value.where == "program mlp"
 
 
+def nested(outer_step_bytes: int) -> Repeat:
+    """Three rounds of two that advance together; the last of 8 bytes ends at 2 x outer + 1 x 10 + 8."""
+    inner = Repeat(
+        rounds=2,
+        body=(Tile(transfers=(READ,)),),
+        advances=(Advance(tensor="weights", step_bytes=4), Advance(tensor="weights", step_bytes=6)),
+    )
+    advance = Advance(tensor="weights", step_bytes=outer_step_bytes)
+    return Repeat(rounds=3, body=(inner,), advances=(advance,))
+
+
+def test_nested_repetitions_push_together() -> None:
+    """Advances of inner and outer repetitions add up: the last of 64 bytes may be touched, none after it."""
+    assert tensor_sizes_bytes([nested(23)]) == {"weights": 64, "inputs": 1, "outputs": 1}
+    assert running(nested(23)).work.read_bytes == 6 * 8
+    with pytest.raises(InvariantError, match="ends 66 bytes into tensor weights of 64 bytes"):
+        running(nested(24))
+
+
 @given(st.lists(st.tuples(st.sampled_from(["read", "write"]), st.integers(1, 16)), max_size=4))
 def test_what_a_tile_moves_fits_a_slot(moved: list[tuple[Any, int]]) -> None:
     """All that one tile reads into a buffer fits one slot together, and so does all it writes from it."""

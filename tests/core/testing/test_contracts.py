@@ -1,0 +1,182 @@
+"""Contracts that cannot fail are worth nothing: who breaks a promise is caught, by the right test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from colfw.errors import InvariantError
+from colfw.protocols import DenoiseRequest
+from colfw.samples import Samples, Score
+from colfw.testing import contracts
+from colfw.testing.contracts import CONTRACTS
+from colfw.vocabulary import Kind, SourceKind
+from colfw_tiny.config import ArrayConfig, BusConfig, DenoiserConfig
+from colfw_tiny.extras import RangeFold, ValueRange
+from colfw_tiny.layout import HotFirst
+from colfw_tiny.machine import TinyArray, TinyBus
+from colfw_tiny.workload import TinyDenoiser
+
+REQUEST = DenoiseRequest(source=SourceKind.RANDOM, iterations=3, samples=2, seed=5, thresholds=(0.1,))
+DENSE = Samples(modality="vector", data=np.random.default_rng(1).standard_normal((4, 3)), seed=1)
+
+
+class Unseeded(TinyDenoiser):
+    """Draws from a generator that nobody seeds."""
+
+    def denoise(self, request: Any, observers: Any, masks: Any) -> Samples:
+        made = super().denoise(request, observers, masks)
+        return evolve(made, data=made.data + np.random.default_rng().random(dtype=np.float32))
+
+
+class Unmasked(TinyDenoiser):
+    """Ignores its masks."""
+
+    def denoise(self, request: Any, observers: Any, masks: Any) -> Samples:
+        return super().denoise(request, observers, None)
+
+
+class Hiding(TinyDenoiser):
+    """Shows nothing in the last iteration."""
+
+    def denoise(self, request: Any, observers: Any, masks: Any) -> Samples:
+        return super().denoise(evolve(request, iterations=request.iterations - 1), observers, masks)
+
+
+class Prophet(HotFirst):
+    """Sorts columns by what is hot in the last iteration."""
+
+    def place(self, profile: Any, mask: Any) -> Any:
+        placed = super().place(profile, evolve(mask, hot=mask.hot[::-1].copy()))
+        return evolve(placed, fetched=placed.fetched | mask.hot)
+
+
+class Thrifty(HotFirst):
+    """Fetches nothing after iteration 0."""
+
+    def place(self, profile: Any, mask: Any) -> Any:
+        placed = super().place(profile, mask)
+        return evolve(placed, fetched=placed.fetched & (np.arange(len(mask.hot)) == 0)[:, None])
+
+
+class Forgetful(TinyBus):
+    """Is slower each time."""
+
+    runs = 0
+
+    def run(self, program: Any) -> Any:
+        self.runs += 1
+        timing = super().run(program)
+        slower = timing.core_cycles + self.runs
+        return evolve(timing, core_cycles=slower, stall_core_cycles=timing.stall_core_cycles + self.runs)
+
+
+class Deaf(TinyBus):
+    """Reports what another program asks for."""
+
+    def run(self, program: Any) -> Any:
+        timing = super().run(program)
+        served = timing.read_bytes_served + 1
+        return evolve(
+            timing, read_bytes_served=served, read_bytes_requested=served, peak_bytes=timing.peak_bytes + 1
+        )
+
+
+class Named(TinyArray):
+    """Gives every program a name of its own."""
+
+    made = 0
+
+    def lower(self, request: Any) -> Any:
+        self.made += 1
+        return evolve(super().lower(request), name=f"program {self.made}")
+
+
+class First:
+    """Looks at the first pair only."""
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        return Score(value=float(np.abs(dense.data[0] - masked.data[0]).sum()), samples=len(dense.data))
+
+
+class Constant:
+    """Finds everything alike."""
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        return Score(value=0.0, samples=len(dense.data))
+
+
+class LastSeen(ValueRange):
+    """Keeps the range of the last piece instead of all pieces."""
+
+    def start(self, sites: Any, *, iterations: int) -> Any:
+        class Fold(RangeFold):
+            def observe(self, site: Any, iteration: int, activation: Any) -> None:
+                self.__init__(sites, iterations)  # type: ignore[misc]
+                super().observe(site, iteration, activation)
+
+        return Fold(sites, iterations)
+
+
+class Chatty:
+    """Answers, and cannot take a failure."""
+
+    def stage_started(self, event: Any) -> str:
+        return "thanks"
+
+    stage_finished = stage_failed = stage_started
+
+
+class Untitled:
+    """Has no title."""
+
+    def render(self, tables: Any) -> tuple[str, str]:
+        return "", "<p></p>"
+
+
+def masked() -> Samples:
+    return contracts.MetricContract.masked.__wrapped__(contracts.MetricContract(), DENSE)  # type: ignore[attr-defined,no-any-return]
+
+
+CONFIG = DenoiserConfig()
+BROKEN: list[tuple[Any, str, tuple[Any, ...]]] = [
+    (contracts.WorkloadContract(), "test_the_seed_decides_the_samples", (Unseeded(CONFIG), REQUEST)),
+    (contracts.WorkloadContract(), "test_cold_columns_change_the_samples", (Unmasked(CONFIG), REQUEST)),
+    (
+        contracts.WorkloadContract(),
+        "test_every_site_is_shown_in_every_iteration",
+        (Hiding(CONFIG), REQUEST),
+    ),
+    (contracts.LayoutContract(), "test_the_future_is_not_known", (Prophet(),)),
+    (contracts.LayoutContract(), "test_what_is_hot_is_fetched", (Thrifty(),)),
+    (contracts.LayoutContract(), "test_all_hot_fetches_all", (Thrifty(),)),
+    (contracts.AcceleratorContract(), "test_equal_requests_give_equal_programs", (Named(ArrayConfig()),)),
+    (contracts.MemoryContract(), "test_a_memory_is_deterministic", (Forgetful(BusConfig()),)),
+    (contracts.MemoryContract(), "test_an_answer_is_an_answer_to_the_program", (Deaf(BusConfig()),)),
+    (contracts.MetricContract(), "test_order_where_it_does_not_matter", (First(), DENSE, masked())),
+    (contracts.MetricContract(), "test_other_sets_get_another_value", (Constant(), DENSE, masked())),
+    (contracts.ObserverContract(), "test_pieces_fold_like_the_whole", (LastSeen(),)),
+    (contracts.ListenerContract(), "test_every_event_is_taken", (Chatty(), None)),
+    (contracts.SectionContract(), "test_it_renders_with_and_without_tables", (Untitled(),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("contract", "test", "arguments"), BROKEN, ids=[f"{type(c).__name__}-{t}" for c, t, _ in BROKEN]
+)
+def test_a_broken_promise_is_caught(contract: Any, test: str, arguments: tuple[Any, ...]) -> None:
+    """The named test of the contract fails for the plugin that breaks what it states."""
+    with pytest.raises((AssertionError, InvariantError)):
+        getattr(contract, test)(*arguments)
+
+
+def test_every_kind_has_a_contract() -> None:
+    """No kind of plugin is without one, and each of its tests states its rule."""
+    assert set(CONTRACTS) == set(Kind)
+    for contract in CONTRACTS.values():
+        tests = [getattr(contract, name) for name in dir(contract) if name.startswith("test_")]
+        assert tests
+        assert all(test.__doc__ for test in tests)
