@@ -248,9 +248,9 @@ class ColumnMaxima:
         """The same as plain arrays: an observer like any other."""
         return {
             name: {
-                "maxima": self._maxima[name],
-                "exceeding": self._exceeding[name],
-                "elements": self._elements[name],
+                "maxima": self._maxima[name].copy(),
+                "exceeding": self._exceeding[name].copy(),
+                "elements": self._elements[name].copy(),
             }
             for name in self._sites
         }
