@@ -33,21 +33,21 @@ app = App(
 app.command("colfw.cli.run:run", name="run", help="Run a study.", group=_RUNNING)
 app.command("colfw.cli.rerun:rerun", name="rerun", help="Run a past run again and compare.", group=_RUNNING)
 
-config = App(name="config", help="Look at a study without running it.", group=_RUNNING)
-config.command("colfw.cli.config:show", name="show", help="Print a study with every default spelled out.")
-config.command("colfw.cli.config:check", name="check", help="Check a study against the plugins.")
-app.command(config)
+_config = App(name="config", help="Look at a study without running it.", group=_RUNNING)
+_config.command("colfw.cli.config:show", name="show", help="Print a study with every default spelled out.")
+_config.command("colfw.cli.config:check", name="check", help="Check a study against the plugins.")
+app.command(_config)
 
-runs = App(name="runs", help="Look at past runs.", group=_LOOKING)
-runs.command("colfw.cli.runs:list_runs", name="list", help="List runs, newest first.")
-runs.command("colfw.cli.runs:show", name="show", help="Show one run.")
-app.command(runs)
+_runs = App(name="runs", help="Look at past runs.", group=_LOOKING)
+_runs.command("colfw.cli.runs:list_runs", name="list", help="List runs, newest first.")
+_runs.command("colfw.cli.runs:show", name="show", help="Show one run.")
+app.command(_runs)
 
-plugins = App(name="plugins", help="Look at what is plugged in.", group=_LOOKING)
-plugins.command("colfw.cli.plugins:list_plugins", name="list", help="List plugins and their owners.")
-plugins.command("colfw.cli.plugins:show", name="show", help="Show one plugin and its options.")
-plugins.command("colfw.cli.plugins:freeze", name="freeze", help="Print distributions to pin.")
-app.command(plugins)
+_plugins = App(name="plugins", help="Look at what is plugged in.", group=_LOOKING)
+_plugins.command("colfw.cli.plugins:list_plugins", name="list", help="List plugins and their owners.")
+_plugins.command("colfw.cli.plugins:show", name="show", help="Show one plugin and its options.")
+_plugins.command("colfw.cli.plugins:freeze", name="freeze", help="Print distributions to pin.")
+app.command(_plugins)
 
 app.command(
     "colfw.cli.glossary:glossary", name="glossary", help="Say what table columns mean.", group=_LOOKING
