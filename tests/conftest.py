@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from colfw.cli import main
+
+Colfw = Callable[..., tuple[int, str, str]]
 
 # Time limits would make a busy machine fail tests, and a quick one find nothing that they are about.
 _untimed = settings(
@@ -39,3 +44,21 @@ def golden_root(request: pytest.FixtureRequest) -> Path:
     """A folder of golden data: each test that asks for it runs once for each such folder."""
     root: Path = request.param
     return root
+
+
+@pytest.fixture
+def colfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Colfw:
+    """Runs the command line in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLFW_CACHE", str(tmp_path / "cache"))
+    for name in ("COLFW_RUNS", "COLFW_PLUGINS", "COLFW_TRACEBACK"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, out, err
+
+    return call

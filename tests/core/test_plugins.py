@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from importlib import metadata
 from itertools import permutations
-from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,24 +23,38 @@ from colfw.plugins import (
     load_plugins,
 )
 from colfw.records import LayoutSpec
+from colfw.testing.distributions import install as install_distribution
 from colfw.vocabulary import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from colfw.plugins import (
         Plugin,
         Registry,
     )
 
-_spec = importlib.util.spec_from_file_location(
-    "colfw_test_distributions", Path(__file__).with_name("distributions.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-distributions = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(distributions)
-layout_plugin = distributions.layout_plugin
+
+def layout_plugin(name: str, *, api_version: int = 1, more: str = "") -> str:
+    """The source of a plugin that declares one layout, and whatever `more` says after it."""
+    return dedent(
+        f"""
+        from colfw import hookimpl
+        from colfw.records import LayoutSpec
+
+        def spec(name, **changes):
+            return LayoutSpec(**{{
+                "name": name, "summary": "A layout", "api_version": {api_version},
+                "factory": "math:pi", "masks": ("dense",), **changes,
+            }})
+
+        @hookimpl
+        def colfw_layouts():
+            yield spec({name!r})
+        """
+    ) + dedent(more)
+
 
 BAD: dict[str, tuple[str, str]] = {
     "fake-import-error": ("import no_such_module_anywhere", "ModuleNotFoundError: No module named"),
@@ -149,7 +162,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def install(site: Path) -> Callable[..., str]:
     def put(name: str, source: str, **more: Any) -> str:
-        return str(distributions.install(site, name, source, **more))
+        return install_distribution(site, name, source, **more)
 
     return put
 

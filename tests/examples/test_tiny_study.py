@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from colfw.cli import main
 from colfw.profile import ActivationProfile
 from colfw.report.schemas import SCHEMAS
 from colfw.store.tables import read_parquet
@@ -20,24 +19,6 @@ if TYPE_CHECKING:
 
 STUDY = Path(__file__).parents[2] / "examples" / "colfw-tiny" / "study.toml"
 STAGES = {"profile", "place", "simulate", "score", "report"}
-
-
-@pytest.fixture
-def colfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Colfw:
-    """Runs the command line; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLFW_CACHE", str(tmp_path / "cache"))
-    for name in ("COLFW_RUNS", "COLFW_PLUGINS", "COLFW_TRACEBACK"):
-        monkeypatch.delenv(name, raising=False)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        assert isinstance(end.value.code, int)
-        return end.value.code, out, err
-
-    return call
 
 
 def outcome(text: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from colfw.cli.display import Bars
 from colfw.engine.conductor import Outcome, TaskResult
 from colfw.engine.tasks import Task
 from colfw.errors import ColfwError
+from colfw.testing.distributions import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,39 +25,13 @@ if TYPE_CHECKING:
 
 STUDY = Path(__file__).parents[3] / "examples" / "colfw-tiny" / "study.toml"
 
-_spec = importlib.util.spec_from_file_location(
-    "colfw_test_distributions", Path(__file__).parents[1] / "distributions.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-distributions = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(distributions)
-
-
-@pytest.fixture
-def colfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Colfw:
-    """Runs the command line in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLFW_CACHE", str(tmp_path / "cache"))
-    for name in ("COLFW_RUNS", "COLFW_PLUGINS", "COLFW_TRACEBACK"):
-        monkeypatch.delenv(name, raising=False)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        assert isinstance(end.value.code, int)
-        return end.value.code, out, err
-
-    return call
-
 
 @pytest.fixture
 def broken_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A distribution that cannot be imported, installed beside the others."""
     site = tmp_path / "site"
     site.mkdir()
-    distributions.install(site, "fake-broken", "import no_such_module_anywhere", version="0.3")
+    install(site, "fake-broken", "import no_such_module_anywhere", version="0.3")
     monkeypatch.syspath_prepend(site)
     return "fake-broken 0.3 is not loaded: ModuleNotFoundError: No module named 'no_such_module_anywhere'"
 

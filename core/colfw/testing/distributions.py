@@ -1,6 +1,7 @@
-"""Makes distributions as an installer leaves them: a module and a dist-info folder with entry points.
+"""Makes distributions as an installer leaves them: a module, and a dist-info folder with an entry point.
 
-Discovery then goes through the installed metadata, exactly as for a stranger's plugin.
+Put the folder on `sys.path`, and discovery goes through the installed metadata, as for any plugin: for
+tests of what happens when a plugin is broken, contested or missing.
 """
 
 from __future__ import annotations
@@ -25,23 +26,3 @@ def install(
     line = f"{entry_point or module} = {module}\n"
     (info / "entry_points.txt").write_text(f"[colfw]\n{line}", encoding="utf-8")
     return module
-
-
-def layout_plugin(name: str, *, api_version: int = 1, more: str = "") -> str:
-    """The source of a plugin that declares one layout, and whatever `more` says after it."""
-    return dedent(
-        f"""
-        from colfw import hookimpl
-        from colfw.records import LayoutSpec
-
-        def spec(name, **changes):
-            return LayoutSpec(**{{
-                "name": name, "summary": "A layout", "api_version": {api_version},
-                "factory": "math:pi", "masks": ("dense",), **changes,
-            }})
-
-        @hookimpl
-        def colfw_layouts():
-            yield spec({name!r})
-        """
-    ) + dedent(more)
