@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +13,6 @@ from attrs import define, evolve, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
     from colfw.engine.executors import Executor
     from colfw.engine.tasks import Task
@@ -114,7 +113,13 @@ class _Score:
     def _start(self, task: Task) -> None:
         self.audience.started(task)
         began = time.perf_counter()
-        self.running[self.executor.submit(task, replace=self.fresh)] = (task, began)
+        try:
+            future = self.executor.submit(task, replace=self.fresh)
+        except BrokenExecutor as error:
+            # A worker died before, of too little memory perhaps: its pool takes nothing more.
+            future = Future()
+            future.set_exception(error)
+        self.running[future] = (task, began)
 
     def _collect(self) -> None:
         for future in wait(self.running, return_when=FIRST_COMPLETED).done:

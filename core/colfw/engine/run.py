@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,10 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
     manifest = _opening(directory, bound, registry, options)
     directory.write_manifest(manifest)
     broadcast = Broadcast.of(registry, display)
-    results = _perform_all(plan, registry, store, options, broadcast)
-    tables = _deliver(directory, bound, store, results)
+    with _closing(directory, manifest):
+        results = _perform_all(plan, registry, store, options, broadcast)
+        tables = _deliver(directory, bound, store, results)
+        _write_errors(directory, results)
     manifest = evolve(
         manifest,
         status=_status(results),
@@ -85,7 +88,6 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
         tasks=tuple(_task_entry(result) for result in results),
         tables=tables,
     )
-    _write_errors(directory, results)
     directory.write_manifest(manifest)
     return Run(
         directory=directory,
@@ -93,6 +95,17 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
         results=results,
         notices=(*broadcast.notices, *_report_notices(store, results), *_damaged(store)),
     )
+
+
+@contextmanager
+def _closing(directory: RunDirectory, manifest: Manifest) -> Iterator[None]:
+    """Whatever ends a run early, its manifest does not go on saying that it is running."""
+    try:
+        yield
+    except BaseException as error:
+        status: Any = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        directory.write_manifest(evolve(manifest, status=status, finished=_now()))
+        raise
 
 
 def _perform_all(

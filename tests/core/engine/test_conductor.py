@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -129,6 +129,19 @@ def test_an_interrupted_run_keeps_what_is_finished(tmp_path: Path) -> None:
     results = conduct(chain, Recorder(store, interrupted_at="t1"), store, Ears())
     assert outcomes(results) == ["done", "cancelled", "cancelled"]
     assert outcomes(conduct(chain, Recorder(store), store, Ears())) == ["cached", "done", "done"]
+
+
+def test_a_pool_whose_worker_died_fails_its_tasks_one_by_one(tmp_path: Path) -> None:
+    """An executor that takes nothing more ends the tasks with its reason; the conductor goes on."""
+
+    class Dead(Recorder):
+        def submit(self, task: Task, *, replace: bool) -> Future[None]:
+            raise BrokenExecutor("a worker died")
+
+    store = ObjectStore(tmp_path)
+    results = conduct(graph([set(), set(), {0}]), Dead(store), store, Ears())
+    assert outcomes(results) == ["failed", "failed", "skipped"]
+    assert results[0].error == "a worker died"
 
 
 def test_equal_tasks_are_one_piece_of_work_with_several_uses(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from attrs import evolve
 
 from colfw import hookimpl
 from colfw.binding import bind
+from colfw.engine import run as run_module
 from colfw.engine.estimate import estimate
 from colfw.engine.listeners import Silent
 from colfw.engine.plan import plan_study
@@ -30,6 +31,7 @@ from colfw.records import (
 )
 from colfw.report.schemas import SCHEMAS
 from colfw.store.objects import ObjectStore
+from colfw.store.runs import list_runs
 from colfw.store.tables import read_parquet
 from colfw.study import study_from
 from colfw.vocabulary import SourceKind
@@ -352,6 +354,21 @@ def test_a_damaged_result_is_computed_again_and_said_so(tmp_path: Path) -> None:
     assert statuses(again)["profile"] == {"done"}
     assert again.manifest.tables == first.manifest.tables
     assert any("damaged cache entry set aside" in notice for notice in again.notices)
+
+
+def test_a_run_that_ends_in_a_bug_does_not_go_on_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is raised, the manifest says that the run failed, and the error keeps its traceback."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(run_module, "_deliver", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(tmp_path)
+    [left] = list_runs(tmp_path / "runs")
+    assert left.read_manifest().status == "failed"
 
 
 def test_an_estimate_rests_on_what_was_measured(tmp_path: Path) -> None:
