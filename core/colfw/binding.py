@@ -158,6 +158,7 @@ class _Binder:
     def bound(self) -> BoundStudy:
         # In the order of the study's keys, so that problems come in that order too.
         workloads = tuple(self._workloads())
+        self._check_checkpoints()
         metrics = tuple(self._metrics())
         layouts = tuple(self._layouts())
         machines = tuple(self._machines())
@@ -210,6 +211,13 @@ class _Binder:
         if not checkpoint.exists():
             self.refuse(f"source.checkpoints.{workload}", f"no such file or folder: {checkpoint}")
         return checkpoint
+
+    def _check_checkpoints(self) -> None:
+        """A checkpoint for a workload that is not in the study is a slip, most likely of spelling."""
+        names = {chosen.name for chosen in self.study.workloads}
+        for name in self.study.source.checkpoints:
+            if name not in names:
+                self.refuse(f"source.checkpoints.{name}", "no such workload here", did_you_mean(name, names))
 
     def _layouts(self) -> Iterator[BoundLayout]:
         labels = _labels(self.study.layouts)

@@ -392,6 +392,10 @@ def test_an_estimate_rests_on_what_was_measured(tmp_path: Path) -> None:
     [
         ({"workloads": ["tiny-denoser"]}, "workloads[0].name: unknown workload 'tiny-denoser'"),
         ({"workloads": [{"name": "tiny-denoiser", "source": "checkpoint"}]}, "has no source 'checkpoint'"),
+        (
+            {"source": {"kind": "checkpoint", "checkpoints": {"tiny-denoser": "weights.pt"}}},
+            "source.checkpoints.tiny-denoser: no such workload here (did you mean 'tiny-denoiser'?)",
+        ),
         ({"workloads": [{"name": "published", "preset": "x"}]}, "published has no presets"),
         ({"workloads": [{"name": "published", "options": {"x": 1}}]}, "published takes no options"),
         (
