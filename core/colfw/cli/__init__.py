@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import NoReturn
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from colfw.errors import ColfwError
 
 _RUNNING = Group("Studies", sort_key=1)
 _LOOKING = Group("Looking around", sort_key=2)
+
+_MISUSED = 2
+"""The exit code of a command line that cannot be understood, as of every other tool."""
+_READER_GONE = 141
+"""The exit code that shells give to a process that ended by SIGPIPE."""
 
 
 def _version() -> str:
@@ -61,20 +67,31 @@ app.command(
 )
 
 
+def _refuse(problems: str, exit_code: int) -> NoReturn:
+    for line in problems.splitlines():
+        sys.stderr.write(f"colfw: {line}\n")
+    sys.exit(exit_code)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command. What a user can act on is one line and an exit code; a bug keeps its traceback."""
     # Batch systems end a job with SIGTERM: it deserves the same care as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = app(arguments, result_action="return_value")
+        status = app(arguments, result_action="return_value", print_error=False, exit_on_error=False)
+        # At exit it would be too late to answer for a reader that went away.
+        sys.stdout.flush()
+    except CycloptsError as error:
+        verb = " ".join(("colfw", *(error.command_chain or ())))
+        _refuse(f"{' '.join(str(error).split())} (see `{verb} --help`)", _MISUSED)
     except ColfwError as error:
         if os.environ.get("COLFW_TRACEBACK"):
             raise
-        for line in str(error).splitlines():
-            sys.stderr.write(f"colfw: {line}\n")
-        sys.exit(error.exit_code)
+        _refuse(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of a pipe went away, as `| head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        # The reader of a pipe went away, as `| head` does: what is still buffered is for nobody.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(_READER_GONE)
     sys.exit(status if isinstance(status, int) else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -53,6 +53,10 @@ class RunsOptions:
         return self.runs_dir or default_runs_root()
 
 
+_ENDLESS = 10_000
+"""Columns in a pipe or a file: what stands in one row can be searched for as one line."""
+
+
 def warn(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stderr.write(f"colfw: warning: {line}\n")
@@ -67,9 +71,15 @@ def say_json(value: Any) -> None:
 
 
 def console() -> Console:
+    """Prints to stdout: text as it is, as wide as the terminal, and never wrapped where there is none."""
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(highlight=False)
+    class Plain(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            raise BrokenPipeError  # `main` knows what to do, for all output alike
+
+    # Names and messages of plugins may hold brackets and colons: they are no markup.
+    return Plain(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _ENDLESS)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

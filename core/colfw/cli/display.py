@@ -135,7 +135,8 @@ class Bars:
 
     def _leave_out(self, task: Task) -> None:
         bar = self.progress.tasks[self.bars[task.step]]
-        self.progress.update(bar.id, total=(bar.total or 0.0) - task.work)
+        undone = task.work - self.partial.get(task.digest, 0.0)
+        self.progress.update(bar.id, total=(bar.total or 0.0) - undone)
 
 
 def _rate_column() -> Any:

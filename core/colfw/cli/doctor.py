@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WANTED_FREE_BYTES = 5_000_000_000
 """A full study of the seven workloads keeps profiles and tables of about a gigabyte; leave room."""
 
+_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+
 
 @attrs.frozen(kw_only=True)
 class Finding:
@@ -43,14 +45,16 @@ def doctor(
     json
         Print JSON instead of a table.
     """
+    from rich.text import Text  # noqa: PLC0415
+
     findings = list(_findings((plugins or PluginOptions()).load()))
     if json:
         say_json([attrs.asdict(finding) for finding in findings])
     else:
         listing = table("", "subject", "found", "what to do")
-        signs = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}
         for finding in findings:
-            listing.add_row(signs[finding.verdict], finding.subject, finding.found, finding.advice)
+            sign = Text(finding.verdict, style=_COLOURS[finding.verdict])
+            listing.add_row(sign, finding.subject, finding.found, finding.advice)
         console().print(listing)
     return int(any(finding.verdict == "problem" for finding in findings))
 

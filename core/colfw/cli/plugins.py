@@ -8,6 +8,8 @@ import attrs
 from cyclopts import Parameter
 
 from colfw.cli.common import PluginOptions, console, say, say_json, table
+from colfw.errors import PluginError
+from colfw.names import did_you_mean
 from colfw.plugins import BUILT_IN, Plugin, Registered, Registry, State
 from colfw.vocabulary import Kind
 
@@ -112,9 +114,10 @@ def _named(registry: Registry, name: str, kind: Kind | None) -> list[Registered]
     found = [r for r in registry.all(kind) if name in (r.name, r.qualified_name)]
     if found:
         return found
-    # None of that name: the refusal of a kind's look-up says what was probably meant.
-    likely = kind or next((r.kind for r in registry.all() if name in r.name), Kind.WORKLOAD)
-    return [registry.find(likely, name)]
+    if kind is not None:
+        return [registry.find(kind, name)]
+    advice = did_you_mean(name, {registered.name for registered in registry.all()})
+    raise PluginError(f"unknown plugin {name!r}", hint=f"{advice}; see `colfw plugins list`")
 
 
 def _details(found: Registered) -> dict[str, Any]:

@@ -45,10 +45,11 @@ def rerun(
     bound = bind(study, registry, where=str(found.path))
     options = run_options(bound, how, study_file=past.study_file, overrides=past.overrides)
     options = evolve(options, runs_root=how.output or root)
-    warn(_changes(past, {_identity(p): p["version"] for p in participants(bound)}))
+    warn(_changes(past, {_identity(plugin) for plugin in participants(bound)}))
     again = run_bound(bound, registry, options, how)
     status = finish(again, how)
-    _compare(past, again, quiet=how.quiet or how.json)
+    if status == 0:  # what an interrupted rerun left out says nothing about the past run
+        _compare(past, again, quiet=how.quiet or how.json)
     return status
 
 
@@ -57,8 +58,10 @@ def _identity(plugin: object) -> tuple[str, ...]:
     return tuple(str(plugin[key]) for key in ("kind", "name", "distribution", "fingerprint"))
 
 
-def _changes(past: Manifest, now: dict[tuple[str, ...], str]) -> Iterator[str]:
-    """A line for each plugin whose code is not what it was."""
+def _changes(past: Manifest, now: set[tuple[str, ...]]) -> Iterator[str]:
+    """A line for each plugin whose code is not what it was, and for a past run that is not whole."""
+    if past.status != "finished":
+        yield f"{past.run} is {past.status}: it may lack tables or rows that a whole run has"
     for plugin in past.plugins:
         if _identity(dict(plugin)) not in now:
             yield (

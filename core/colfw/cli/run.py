@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from colfw.binding import bind
 from colfw.cli.common import PluginOptions, console, duration, say, say_json, size, table, warn
@@ -30,7 +31,7 @@ class HowToRun:
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
     """Folder that gets the run directory; default: the study's, else COLFW_RUNS, else `runs` here."""
-    workers: Annotated[int, Parameter(name=["--workers", "-j"])] = 1
+    workers: Annotated[int, Parameter(name=["--workers", "-j"], validator=Number(gte=1))] = 1
     """How many processes work at once; default: 1."""
     fresh: Annotated[bool, Parameter(negative="")] = False
     """Compute everything again, whatever is in the cache."""
@@ -83,7 +84,7 @@ def run(
     bound = bind(typed, registry, where=where)
     options = run_options(bound, how or HowToRun(), study_file=where, overrides=changes)
     if dry_run:
-        _dry_run(bound, options)
+        _dry_run(bound, options, how or HowToRun())
         return 0
     return finish(run_bound(bound, registry, options, how or HowToRun()), how or HowToRun())
 
@@ -150,13 +151,21 @@ def _outcome(ended: Run) -> dict[str, Any]:
     }
 
 
-def _dry_run(bound: BoundStudy, options: RunOptions) -> None:
+def _dry_run(bound: BoundStudy, options: RunOptions, how: HowToRun) -> None:
     from colfw.engine.estimate import estimate  # noqa: PLC0415
     from colfw.engine.plan import plan_study  # noqa: PLC0415
+    from colfw.engine.run import participants  # noqa: PLC0415
     from colfw.store.objects import ObjectStore  # noqa: PLC0415
 
     plan = plan_study(bound)
     found = estimate(plan, ObjectStore(options.cache_root), fresh=options.fresh)
+    if how.json:
+        say_json({"plugins": list(participants(bound)), **attrs.asdict(found), "seconds": found.seconds})
+    elif not how.quiet:
+        _print_estimate(found, plan, options)
+
+
+def _print_estimate(found: Estimate, plan: Plan, options: RunOptions) -> None:
     _print_steps(found)
     _print_plugins(plan)
     say(f"time    {duration(found.seconds)} on one worker (from what such work took here before)")

@@ -51,7 +51,9 @@ def broken_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         (("runs", "show"), 5, "runs: there is no run yet"),
         (("rerun", "2026"), 5, "runs: there is no run yet"),
         (("glossary", "core_cycle"), 1, "no table or column 'core_cycle' (did you mean 'core_cycles'?)"),
-        (("plugins", "show", "tiny-buss"), 3, "unknown workload 'tiny-buss'"),
+        (("plugins", "show", "tiny-buss"), 3, "unknown plugin 'tiny-buss' (did you mean 'tiny-bus'?; see"),
+        (("run", STUDY, "--workers", "0"), 2, "Must be >= 1"),
+        (("plugins", "lst"), 2, "lst"),
         (("plugins", "show", "tiny-buss", "--kind", "memory"), 3, "'tiny-buss' (did you mean 'tiny-bus'?)"),
     ],
     ids=lambda value: " ".join(str(v) for v in value) if isinstance(value, tuple) else None,
@@ -224,6 +226,14 @@ def test_bars_leave_out_what_is_cached_and_survive_failures() -> None:
     [bar] = bars.progress.tasks
     assert (bar.completed, bar.total) == (4.0, 4.0)
     assert bars.progress.live.is_started is False
+
+
+def test_brackets_in_a_label_are_text(colfw: Colfw) -> None:
+    """What sets a plugin apart that a study chooses twice is shown, not taken for markup."""
+    twice = 'workloads=["tiny-denoiser", {name="tiny-denoiser", options={rows=4}}]'
+    code, out, _ = colfw("run", STUDY, "--set", twice, "--set", "metrics=[]")
+    assert code == 0
+    assert "tiny-denoiser[rows=4]" in out
 
 
 @pytest.mark.parametrize(
