@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types imports docs build benchmark setup clean
+.PHONY: run test test-slow check lint types imports docs build benchmark setup clean
 
 run: $(INSTALLED)  ## run the example study through all stages
 	$(BIN)/colfw run examples/colfw-tiny/study.toml
 
 test: $(INSTALLED)  ## the whole test suite
 	$(BIN)/pytest -n auto
+
+test-slow: $(INSTALLED)  ## the tests that take longer than ten seconds
+	$(BIN)/pytest -n auto -m slow
 
 check: lint types imports  ## everything that reads the code without running it
 
@@ -43,4 +46,4 @@ $(INSTALLED): pyproject.toml constraints.txt examples/colfw-tiny/pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .numba_cache

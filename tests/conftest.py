@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 from colfw.cli import main
 
+# Tests of the command line get an empty cache each; what numba compiled should outlive them.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".numba_cache"))
+
 Colfw = Callable[..., tuple[int, str, str]]
 
 # Time limits would make a busy machine fail tests, and a quick one find nothing that they are about.

@@ -23,7 +23,7 @@ from colfw import hookspecs, lazy
 from colfw.errors import ColfwError, PluginError, UnavailableError
 from colfw.names import did_you_mean, nearest
 from colfw.record_rules import problems_of
-from colfw.records import KINDS, Declaration
+from colfw.records import KINDS, Declaration, MemorySpec
 from colfw.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -138,10 +138,20 @@ class Registered:
             raise PluginError(f"{self.record.config} is no attrs class", where=str(self))
         return found
 
+    def dram_spec(self) -> Any | None:
+        """The DRAM that a memory is to simulate, a `DramSpec`; None for every other record."""
+        if not isinstance(self.record, MemorySpec) or self.record.standard is None:
+            return None
+        with guarded(str(self), "while its standard was imported"):
+            return lazy.load(self.record.standard)
+
     def make(self, config: object | None) -> Any:
         """The object that does the work."""
+        spec = self.dram_spec()
         with guarded(str(self), "while it was made"):
             factory = lazy.load(self.record.factory)
+            if spec is not None:
+                return factory(spec, config)
             return factory() if config is None else factory(config)
 
 

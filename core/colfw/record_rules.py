@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from colfw.lazy import is_reference
 from colfw.names import is_name
-from colfw.records import API_VERSION, OLDEST_API_VERSION, MetricSpec, WorkloadSpec
+from colfw.records import API_VERSION, OLDEST_API_VERSION, MemorySpec, MetricSpec, WorkloadSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +30,21 @@ def _problems(record: Any) -> Iterator[str]:
     summary = record.summary
     if not (isinstance(summary, str) and summary.strip() and "\n" not in summary):
         yield "summary must be one line of text"
-    if not is_reference(record.factory):
-        yield f"factory {record.factory!r} is no lazy import of the form 'package.module:attribute'"
-    if record.config is not None and not is_reference(record.config):
-        yield f"config {record.config!r} is no lazy import of the form 'package.module:attribute'"
+    yield from _reference_problems("factory", record.factory)
+    if record.config is not None:
+        yield from _reference_problems("config", record.config)
+    if isinstance(record, MemorySpec) and record.standard is not None:
+        yield from _reference_problems("standard", record.standard)
     yield from _preset_problems(record)
     if isinstance(record, WorkloadSpec):
         yield from _workload_problems(record)
     if isinstance(record, MetricSpec):
         yield from _metric_problems(record)
+
+
+def _reference_problems(what: str, reference: Any) -> Iterator[str]:
+    if not is_reference(reference):
+        yield f"{what} {reference!r} is no lazy import of the form 'package.module:attribute'"
 
 
 def _api_problems(version: Any) -> Iterator[str]:

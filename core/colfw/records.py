@@ -76,11 +76,16 @@ class AcceleratorSpec(Declaration):
 
 @frozen(kw_only=True)
 class MemorySpec(Declaration):
-    """A memory backend; `validated` names what it was compared with, or is None."""
+    """A memory backend; `validated` names what it was compared with, or is None.
+
+    `standard` is a lazy import of a `colfw.dram.spec.DramSpec`, for a backend that simulates the DRAM it is
+    given: its factory is called with the spec and an instance of the config class (or None).
+    """
 
     kind: ClassVar[Kind] = Kind.MEMORY
 
     validated: str | None = None
+    standard: str | None = None
 
 
 @frozen(kw_only=True)

@@ -22,7 +22,7 @@ from colfw.plugins import (
     State,
     load_plugins,
 )
-from colfw.records import LayoutSpec
+from colfw.records import LayoutSpec, MemorySpec
 from colfw.testing.distributions import install as install_distribution
 from colfw.vocabulary import Kind
 
@@ -41,7 +41,7 @@ def layout_plugin(name: str, *, api_version: int = 1, more: str = "") -> str:
     return dedent(
         f"""
         from colfw import hookimpl
-        from colfw.records import LayoutSpec
+        from colfw.records import LayoutSpec, MemorySpec
 
         def spec(name, **changes):
             return LayoutSpec(**{{
@@ -394,6 +394,54 @@ def test_a_factory_that_is_not_there_names_its_owner() -> None:
     """A lazy import that fails is the plugin's failure, found when it is needed."""
     with pytest.raises(PluginCrashError, match=r"layout 'it' of dist 3\.1: ModuleNotFoundError"):
         registered("no_such_module_anywhere:Thing").make(None)
+
+
+def simulates(spec: object, config: object) -> tuple[object, object]:
+    """A factory of a memory that is told what to simulate."""
+    return spec, config
+
+
+A_DRAM = ("stands for", "a DramSpec")
+
+
+def registered_memory(**parts: Any) -> Any:
+    class Hooks:
+        @hookimpl
+        def colfw_memories(self) -> Iterator[MemorySpec]:
+            yield MemorySpec(name="it", summary="It", api_version=1, **parts)
+
+    registry = load_plugins(PluginPolicy(), [Candidate(Owner("dist", "3.1", "door"), Hooks)])
+    return registry.find(Kind.MEMORY, "it")
+
+
+def test_a_memory_of_a_standard_is_made_from_it(work_module: str) -> None:
+    """The factory is called with the spec and the options, or None where there are none."""
+    memory = registered_memory(factory=f"{work_module}:simulates", standard=f"{work_module}:A_DRAM")
+    assert memory.dram_spec() is A_DRAM
+    assert memory.make("options") == (A_DRAM, "options")
+    assert memory.make(None) == (A_DRAM, None)
+
+
+def test_a_memory_without_a_standard_is_made_from_its_options() -> None:
+    """As every other plugin is."""
+    memory = registered_memory(factory="builtins:list")
+    assert memory.dram_spec() is None
+    assert memory.make(None) == []
+    assert memory.make("ab") == ["a", "b"]
+    assert registered("builtins:list").dram_spec() is None
+
+
+def test_a_standard_is_a_lazy_import_and_loaded_when_it_is_needed(work_module: str) -> None:
+    """A wrong form is refused at registration; what is not there is its owner's failure when it is used."""
+    with pytest.raises(PluginError, match="memory 'it': standard 'GDDR6' is no lazy import of the form"):
+        registered_memory(factory=f"{work_module}:simulates", standard="GDDR6")
+    missing = registered_memory(factory=f"{work_module}:simulates", standard="no_such_module_anywhere:DRAM")
+    with pytest.raises(PluginCrashError) as crash:
+        missing.make(None)
+    assert str(crash.value) == (
+        "memory 'it' of dist 3.1: ModuleNotFoundError: No module named 'no_such_module_anywhere'"
+        " (while its standard was imported)"
+    )
 
 
 def test_options_are_an_attrs_class(work_module: str) -> None:

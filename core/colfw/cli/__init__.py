@@ -12,7 +12,8 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from colfw.errors import ColfwError
 
 _RUNNING = Group("Studies", sort_key=1)
-_LOOKING = Group("Looking around", sort_key=2)
+_MEMORY = Group("Memory", sort_key=2)
+_LOOKING = Group("Looking around", sort_key=3)
 
 _MISUSED = 2
 """The exit code of a command line that cannot be understood, as of every other tool."""
@@ -43,6 +44,13 @@ _config = App(name="config", help="Look at a study without running it.", group=_
 _config.command("colfw.cli.config:show", name="show", help="Print a study with every default spelled out.")
 _config.command("colfw.cli.config:check", name="check", help="Check a study against the plugins.")
 app.command(_config)
+
+_dram = App(name="dram", help="Simulate and look at DRAM by itself.", group=_MEMORY)
+_dram.command("colfw.cli.dram:run", name="run", help="Replay a trace.")
+_dram.command("colfw.cli.dram:specs", name="specs", help="List memories and what they were validated with.")
+_dram.command("colfw.cli.dram:show", name="show", help="Show one DRAM with all its numbers.")
+_dram.command("colfw.cli.dram:latency_curve", name="latency-curve", help="Measure latency against load.")
+app.command(_dram)
 
 _runs = App(name="runs", help="Look at past runs.", group=_LOOKING)
 _runs.command("colfw.cli.runs:list_runs", name="list", help="List runs, newest first.")

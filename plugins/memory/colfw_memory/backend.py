@@ -1,0 +1,47 @@
+"""The memory backend: any DRAM that is given as data, simulated command by command."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from colfw.dram.energy import energy_pj
+from colfw.dram.spec import resolve
+from colfw_memory.config import DramConfig
+from colfw_memory.mapping import mapping_of
+
+if TYPE_CHECKING:
+    from colfw.dram.counts import ChannelCounts
+    from colfw.dram.energy import Energy
+    from colfw.dram.requests import Replay, Trace
+    from colfw.dram.spec import DramSpec
+
+
+class SimulatedDram:
+    """A DRAM in the hands of the controller; what compiles is imported when it first runs."""
+
+    def __init__(self, spec: DramSpec, config: DramConfig | None) -> None:
+        self.config = config or DramConfig()
+        self.spec = spec
+        self.device = resolve(
+            spec, timing_overrides=self.config.timing, organisation_overrides=self.config.organisation
+        )
+        self.channels = self.config.channels or spec.channels
+        self.mapping = mapping_of(self.config.mapping or spec.mapping, self.device, self.channels)
+
+    def replay(
+        self,
+        trace: Trace,
+        *,
+        log_commands: bool = False,
+        clocks_apart: Fraction = Fraction(1),
+        drain: bool = False,
+    ) -> Replay:
+        from colfw_memory.controller.replaying import Offered, replay  # noqa: PLC0415  (numba)
+
+        how = Offered(clocks_apart=clocks_apart, drain=drain, log_commands=log_commands)
+        return replay(self.device, self.mapping, self.channels, self.config, trace, how)
+
+    def energy(self, counts: ChannelCounts) -> Energy | None:
+        """What these counts cost; None where no currents are known."""
+        return energy_pj(counts, self.device, self.spec)

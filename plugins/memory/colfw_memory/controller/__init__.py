@@ -1,0 +1,1 @@
+"""The controller: one compiled kernel for every device, in open and in closed loop."""

@@ -1,0 +1,130 @@
+"""Open loop: a trace is offered a request at a time."""
+
+# ruff: noqa: PLR0913, PLR0917
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colfw_memory.controller.compiling import compiled
+from colfw_memory.controller.kernel import (
+    ACTIVE_BANKS,
+    CHANNEL_WORDS,
+    LOG_BEGIN,
+    NOW,
+    QUEUED,
+    READS,
+    REFUSED,
+    ROW_SLOT,
+    WRITES,
+    offer,
+    paused,
+    reset,
+    step,
+)
+from colfw_memory.controller.words import words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from colfw_memory.controller.words import Integers
+
+FOREVER = 1 << 60
+NEXT_REQUEST, OFFERED_AT, TAKEN_THEN, LAST_TAKEN = range(4)
+"""Where the front end is: the next request of the trace, the clock in which it is offered, how many were
+taken in that clock, and the clock in which the last one was."""
+FRONT_WORDS = 4
+
+
+@compiled
+def replay(
+    state: Integers,
+    table: Integers,
+    log: Integers,
+    front: Integers,
+    is_write: NDArray[np.uint8],
+    channel: Integers,
+    bank: Integers,
+    row: Integers,
+    place: Integers,
+    apart_numerator: int,
+    apart_denominator: int,
+) -> bool:
+    """Offer requests in order; True when the last one has been taken, False if a channel paused."""
+    s, t, lines = words(state), words(table), words(log)
+    i = front[NEXT_REQUEST]
+    clock = front[OFFERED_AT]
+    taken = front[TAKEN_THEN]
+    # Requests that come faster than clocks are taken several a clock.
+    most = -(-apart_denominator // apart_numerator)
+    refused = False
+    done = True
+    while i < len(is_write):
+        c = channel[i] * CHANNEL_WORDS
+        # What is refused is offered again in the clock after the channel's next command, not before.
+        if step(s, c, t, lines, FOREVER if refused else clock - 1):
+            if refused:
+                clock = s[c + NOW] + s[c + ROW_SLOT]
+                taken = 0
+                refused = False
+            if paused(s, c):
+                done = False
+                break
+        elif offer(s, c, t, int(is_write[i]), bank[i], row[i], place[i], clock, 0) == REFUSED:
+            refused = True
+        else:
+            i += 1
+            taken += 1
+            front[LAST_TAKEN] = clock
+            if taken == most:
+                clock += 1
+                taken = 0
+            if apart_numerator != apart_denominator:
+                due = 1 + i * apart_numerator // apart_denominator
+                if due > clock:
+                    clock = due
+                    taken = 0
+    front[NEXT_REQUEST] = i
+    front[OFFERED_AT] = clock
+    front[TAKEN_THEN] = taken
+    return done
+
+
+@compiled
+def reset_channels(
+    state: Integers, channels: int, refresh_at: int, row_hit_variant: int, log_lines: int
+) -> None:
+    """Idle channels, each with room for so many lines of the log (-1: nothing is logged)."""
+    s = words(state)
+    for channel in range(channels):
+        c = channel * CHANNEL_WORDS
+        reset(s, c, refresh_at, row_hit_variant, log_lines)
+        s[c + LOG_BEGIN] = channel * max(0, log_lines)
+
+
+@compiled
+def advance_channels(state: Integers, table: Integers, log: Integers, channels: int, clock: int) -> bool:
+    """Tick every channel up to and including `clock`; False if one paused."""
+    s, t, lines = words(state), words(table), words(log)
+    done = True
+    for channel in range(channels):
+        c = channel * CHANNEL_WORDS
+        while step(s, c, t, lines, clock):
+            if paused(s, c):
+                done = False
+                break
+    return done
+
+
+@compiled
+def drain_channels(state: Integers, table: Integers, log: Integers, channels: int) -> bool:
+    """Tick every channel until nothing waits in it; False if one paused."""
+    s, t, lines = words(state), words(table), words(log)
+    done = True
+    for channel in range(channels):
+        c = channel * CHANNEL_WORDS
+        while done and s[c + QUEUED + READS] + s[c + QUEUED + WRITES] + s[c + ACTIVE_BANKS] != 0:
+            step(s, c, t, lines, FOREVER)
+            done = not paused(s, c)
+    return done

@@ -1,0 +1,182 @@
+"""Replaying a trace: the front end's loop around the kernel, and the command log."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from colfw.dram.requests import CommandLog, Replay
+from colfw_memory.config import Ports, Refresh, Scheduler
+from colfw_memory.controller import kernel as k
+from colfw_memory.controller import open_loop
+from colfw_memory.controller.addresses import Decoded, decode
+from colfw_memory.controller.books import ROLES, counts_of
+from colfw_memory.controller.tables import REF, REFRESH_INTERVAL, table_of
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from numpy.typing import NDArray
+
+    from colfw.dram.counts import ChannelCounts
+    from colfw.dram.device import Device
+    from colfw.dram.requests import Trace
+    from colfw_memory.config import DramConfig
+    from colfw_memory.controller.words import Integers
+    from colfw_memory.mapping import AddressMapping
+
+LOG_LINES = 1 << 16
+"""Of one channel, before they are copied out of the kernel."""
+
+
+@frozen(kw_only=True)
+class Offered:
+    """How a trace is offered."""
+
+    clocks_apart: Fraction
+    drain: bool
+    log_commands: bool
+
+
+def replay(
+    device: Device, mapping: AddressMapping, channels: int, config: DramConfig, trace: Trace, how: Offered
+) -> Replay:
+    """Offer all requests of a trace, by one front end or by one for each channel."""
+    decoded = decode(mapping, trace.address, device.burst_bytes)
+    if config.ports is Ports.SHARED:
+        ends = [_run(device, config, channels, trace.is_write, decoded, how)]
+    else:
+        shares = [np.flatnonzero(decoded.channel == channel) for channel in range(channels)]
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            ends = list(
+                threads.map(
+                    lambda mine: _run(device, config, 1, trace.is_write[mine], _alone(decoded, mine), how),
+                    shares,
+                )
+            )
+    log = _joined([lines for end in ends for lines in end.log], device) if how.log_commands else None
+    return Replay(channels=tuple(counts for end in ends for counts in end.counts), commands=log)
+
+
+def _alone(decoded: Decoded, mine: NDArray[np.intp]) -> Decoded:
+    """The share of one channel, as the only channel there is."""
+    return Decoded(np.zeros(len(mine), np.int64), decoded.bank[mine], decoded.row[mine], decoded.place[mine])
+
+
+@frozen(kw_only=True, eq=False)
+class _End:
+    """What one front end leaves behind: counts and command lines of each of its channels."""
+
+    counts: list[ChannelCounts]
+    log: list[Integers]
+
+
+def _run(
+    device: Device,
+    config: DramConfig,
+    channels: int,
+    is_write: NDArray[np.uint8],
+    decoded: Decoded,
+    how: Offered,
+) -> _End:
+    kernel = Kernel(device, config, channels, LOG_LINES if how.log_commands else 0)
+    front = np.zeros(open_loop.FRONT_WORDS, np.int64)
+    front[open_loop.OFFERED_AT] = 1
+    apart = how.clocks_apart
+    while not open_loop.replay(*kernel.arrays, front, is_write, *decoded, apart.numerator, apart.denominator):
+        kernel.empty_out()
+    # The replay ends in the clock in which the last request is taken, before the channels tick.
+    end = max(0, int(front[open_loop.LAST_TAKEN]) - 1)
+    if how.drain:
+        while not open_loop.drain_channels(*kernel.arrays, channels):
+            kernel.empty_out()
+        end = kernel.last_completion()
+    while not open_loop.advance_channels(*kernel.arrays, channels, end):
+        kernel.empty_out()
+    kernel.empty_out()
+    return _End(counts=kernel.counts(end), log=kernel.logged())
+
+
+class Kernel:
+    """The state of some channels, and what has been emptied out of it on the way."""
+
+    def __init__(self, device: Device, config: DramConfig, channels: int, log_lines: int) -> None:
+        self.device = device
+        self.table = table_of(device)
+        self.state = np.empty(channels * k.CHANNEL_WORDS, np.int64)
+        self._log = np.empty(max(1, channels * log_lines * k.LOG_COLUMNS), np.int64)
+        self._log_lines = log_lines
+        self._copied: list[list[Integers]] = [[] for _ in range(channels)]
+        self._spilled: list[Counter[int]] = [Counter() for _ in range(channels)]
+        open_loop.reset_channels(
+            self.state,
+            channels,
+            self.table[REFRESH_INTERVAL] if config.refresh is Refresh.ALL_BANK else k.NEVER,
+            int(config.scheduler is Scheduler.ROW_HIT),
+            log_lines or -1,
+        )
+
+    @property
+    def arrays(self) -> tuple[Integers, Integers, Integers]:
+        """What compiled functions take."""
+        return self.state, self.table, self._log
+
+    @property
+    def channels(self) -> Integers:
+        """The states, a row each."""
+        return self.state.reshape(-1, k.CHANNEL_WORDS)
+
+    def empty_out(self) -> None:
+        """Make room in the logs and spills, so that a channel that paused can go on."""
+        for number, channel in enumerate(self.channels):
+            spilled = channel[k.SPILLED_LATENCY : k.SPILLED_LATENCY + channel[k.SPILLED]]
+            self._spilled[number].update(spilled.tolist())
+            channel[k.SPILLED] = 0
+            if self._log_lines:
+                begin = k.LOG_COLUMNS * int(channel[k.LOG_BEGIN])
+                end = begin + k.LOG_COLUMNS * int(channel[k.LOG_LENGTH])
+                self._copied[number].append(self._log[begin:end].reshape(-1, k.LOG_COLUMNS).copy())
+                channel[k.LOG_LENGTH] = 0
+                channel[k.LOG_FREE] = self._log_lines
+
+    def last_completion(self) -> int:
+        """The clock in which the last read completed or the last write was served."""
+        return int(max(0, self.channels[:, [k.LAST_RELEASE, k.LAST_WRITE]].max()))
+
+    def counts(self, end: int) -> list[ChannelCounts]:
+        return [
+            counts_of(channel, self.table, self.device, end, spilled)
+            for channel, spilled in zip(self.channels, self._spilled, strict=True)
+        ]
+
+    def logged(self) -> list[Integers]:
+        """The command lines of each channel."""
+        return [np.concatenate(parts or [np.empty((0, k.LOG_COLUMNS), np.int64)]) for parts in self._copied]
+
+
+def _joined(logs: list[Integers], device: Device) -> CommandLog:
+    """Command lines with the channel, and with a column for each level below it."""
+    below = [name for name, _ in device.levels[1:]]
+    columns = ("clock", "channel", "command", *below, "Row", "Column")
+    rows = [_with_levels(lines, channel, device) for channel, lines in enumerate(logs)]
+    names = tuple(device.named(role).name for role in ROLES.values())
+    return CommandLog(columns=columns, names=names, rows=np.concatenate(rows))
+
+
+def _with_levels(lines: Integers, channel: int, device: Device) -> Integers:
+    clock, command, bank, row, place = lines.T
+    everywhere = row < 0
+    columns = [clock, np.full_like(clock, channel), command]
+    covered = device.span(device.named(ROLES[REF]).scope)
+    for name, count in device.levels[1:]:
+        span = device.span(name)
+        # Below its scope an all-bank command has no address.
+        within = everywhere & (span < covered)
+        columns.append(np.where(within, -1, bank // span % count))
+    columns += [row, np.where(everywhere, -1, place // device.burst_bytes)]
+    return np.stack(columns, axis=1)

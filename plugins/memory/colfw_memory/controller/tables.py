@@ -1,0 +1,245 @@
+"""A device's constraints as the integer tables that the kernel works on.
+
+The kernel keeps, for every bank, the first clock in which each command is legal there. Issuing a
+command pushes such clocks back: for the whole channel at once (a matrix), or for the banks of a node
+(a list of pushes for each command). Rows that cannot matter are dropped here: those of commands that
+no controller issues, and those that another row outlasts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from colfw.dram.device import Role
+from colfw.errors import ColfwError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from colfw.dram.device import Device
+
+ACT, PRE, RD, WR, PREA, REF = range(6)
+COMMANDS = 6
+MAX_BANKS = 64
+"""Of one channel: the kernel keeps sets of banks in one machine word."""
+MAX_WINDOW_SLOTS = 256
+"""Remembered clocks of commands that a window counts (four activations, say), over all nodes."""
+STRIDE = 16
+NO_LIMIT = -(1 << 40)
+"""A latency that holds nobody back."""
+
+_ID_OF_ROLE = {
+    Role.ACTIVATE: ACT,
+    Role.PRECHARGE: PRE,
+    Role.READ: RD,
+    Role.WRITE: WR,
+    Role.PRECHARGE_ALL: PREA,
+    Role.REFRESH: REF,
+}
+
+
+MAX_LEVELS = 8
+MAX_PUSHES = 256
+MAX_WINDOWS = 32
+
+# Offsets into the table of a device: one flat array, for a compiled function is called fastest with that.
+BANKS = 0
+UNIT_BANKS = 1  # banks that one refresh covers
+UNITS = 2
+REFRESH_INTERVAL = 3
+READ_LATENCY = 4
+TWO_BUSES = 5  # whether a column and a row command may be issued in one clock
+LANES = 6  # banks, rounded up to what a decision looks at in one stride
+CHANNEL_LATENCY = 8  # [command, following] what a command imposes on the whole channel
+PUSH_BEGIN = CHANNEL_LATENCY + COMMANDS * COMMANDS  # [command] where its pushes begin in the lists below
+PUSH_FOLLOWING = PUSH_BEGIN + COMMANDS + 1
+PUSH_LEVEL = PUSH_FOLLOWING + MAX_PUSHES
+PUSH_SPAN = PUSH_LEVEL + MAX_PUSHES  # banks of the node concerned
+PUSH_STEP = PUSH_SPAN + MAX_PUSHES  # distance between the banks that are pushed
+PUSH_OUTSIDE = PUSH_STEP + MAX_PUSHES  # whether the parent's other nodes are to wait
+PUSH_CLOCKS = PUSH_OUTSIDE + MAX_PUSHES
+WINDOW_BEGIN = PUSH_CLOCKS + MAX_PUSHES  # [command] where its windows begin in the lists below
+WINDOW_FOLLOWING = WINDOW_BEGIN + COMMANDS + 1
+WINDOW_LEVEL = WINDOW_FOLLOWING + MAX_WINDOWS
+WINDOW_SPAN = WINDOW_LEVEL + MAX_WINDOWS
+WINDOW_LENGTH = WINDOW_SPAN + MAX_WINDOWS
+WINDOW_CLOCKS = WINDOW_LENGTH + MAX_WINDOWS
+WINDOW_MEMORY = WINDOW_CLOCKS + MAX_WINDOWS  # where the remembered clocks of its first node are kept
+FIRST_BANK = WINDOW_MEMORY + MAX_WINDOWS  # [level, bank] the first bank of the node that a bank lies in
+NODE = FIRST_BANK + MAX_LEVELS * MAX_BANKS  # [level, bank] the number of that node
+UNIT = NODE + MAX_LEVELS * MAX_BANKS  # [bank] the refresh unit that a bank lies in
+LEVEL_SPAN = UNIT + MAX_BANKS  # [level] banks of a node
+TABLE_WORDS = LEVEL_SPAN + MAX_LEVELS
+
+
+@frozen(kw_only=True)
+class _Rule:
+    """One pair of commands of one constraint, in the kernel's numbers."""
+
+    row: int
+    command: int
+    following: int
+    level: int
+    """How far below the channel."""
+    span: int
+    sibling: bool
+    clocks: int
+    window: int
+
+
+def table_of(device: Device) -> NDArray[np.int64]:
+    """All tables of a device, or a refusal that says what the controller cannot do."""
+    _check_supported(device)
+    rules = list(_rules(device))
+    plain = [rule for rule in rules if rule.window == 1]
+    unit_banks = device.span(device.named(Role.REFRESH).scope)
+    table = np.zeros(TABLE_WORDS, np.int64)
+    table[BANKS] = device.banks
+    table[UNIT_BANKS] = unit_banks
+    table[UNITS] = device.banks // unit_banks
+    table[REFRESH_INTERVAL] = device.refresh_interval_clocks
+    table[READ_LATENCY] = device.read_latency_clocks
+    table[TWO_BUSES] = device.named(Role.READ).bus != device.named(Role.ACTIVATE).bus
+    table[LANES] = -(-device.banks // STRIDE) * STRIDE
+    _write_nodes(table, device, unit_banks)
+    table[CHANNEL_LATENCY:PUSH_BEGIN] = _channel_latency(plain, device.banks).ravel()
+    _write_pushes(table, _pushes(plain, device.banks), unit_banks)
+    _write_windows(table, [rule for rule in rules if rule.window > 1], device)
+    return table
+
+
+def _check_supported(device: Device) -> None:
+    if device.banks > MAX_BANKS:
+        raise ColfwError(
+            f"{device.banks} banks a channel; the controller handles at most {MAX_BANKS}", where=device.name
+        )
+    if device.named(Role.REFRESH).scope != device.named(Role.PRECHARGE_ALL).scope:
+        raise ColfwError("the all-bank refresh and precharge differ in scope", where=device.name)
+
+
+def _rules(device: Device) -> Iterator[_Rule]:
+    """Every constraint between two commands that the controller issues, pair by pair."""
+    ids = {
+        command.name: _ID_OF_ROLE[command.role]
+        for command in device.commands
+        if command.role is not Role.UNUSED
+    }
+    depths = {name: depth for depth, (name, _) in enumerate(device.levels)}
+    scopes = {_ID_OF_ROLE[c.role]: depths[c.scope] for c in device.commands if c.name in ids}
+    for number, row in enumerate(device.constraints):
+        for first in row.preceding:
+            for then in row.following:
+                if first in ids and then in ids:
+                    # What an all-bank command imposes on a node below its scope, it imposes on all of them.
+                    level = min(depths[row.level], scopes[ids[first]])
+                    yield _Rule(
+                        row=number,
+                        command=ids[first],
+                        following=ids[then],
+                        level=level,
+                        span=device.span(device.levels[level][0]),
+                        sibling=row.sibling,
+                        clocks=row.clocks,
+                        window=row.window,
+                    )
+
+
+def _write_nodes(table: NDArray[np.int64], device: Device, unit_banks: int) -> None:
+    _check_room("levels", len(device.levels), MAX_LEVELS)
+    banks = np.arange(device.banks)
+    for level, (name, _) in enumerate(device.levels):
+        span = device.span(name)
+        table[LEVEL_SPAN + level] = span
+        at = level * MAX_BANKS
+        table[FIRST_BANK + at : FIRST_BANK + at + device.banks] = banks - banks % span
+        table[NODE + at : NODE + at + device.banks] = banks // span
+    table[UNIT : UNIT + device.banks] = banks // unit_banks
+
+
+def _channel_latency(rules: Iterable[_Rule], banks: int) -> NDArray[np.int64]:
+    matrix = np.full((COMMANDS, COMMANDS), NO_LIMIT, np.int64)
+    for rule in rules:
+        if rule.span == banks and not rule.sibling:
+            cell = rule.command, rule.following
+            matrix[cell] = max(matrix[cell], rule.clocks)
+    return matrix
+
+
+def _pushes(rules: Iterable[_Rule], banks: int) -> list[_Rule]:
+    """The rules of nodes below the channel, without those that a wider and longer one outlasts."""
+    longest: dict[tuple[int, int, int, bool], _Rule] = {}
+    everywhere = _channel_latency(rules, banks)
+    for rule in rules:
+        key = rule.command, rule.following, rule.span, rule.sibling
+        if (rule.span == banks and not rule.sibling) or (
+            everywhere[rule.command, rule.following] >= rule.clocks
+        ):
+            continue
+        if key not in longest or longest[key].clocks < rule.clocks:
+            longest[key] = rule
+    kept = [rule for rule in longest.values() if not _outlasted(rule, longest.values())]
+    return sorted(kept, key=lambda rule: (rule.command, rule.following, rule.span, rule.sibling))
+
+
+def _outlasted(rule: _Rule, others: Iterable[_Rule]) -> bool:
+    return not rule.sibling and any(
+        (other.command, other.following) == (rule.command, rule.following)
+        and not other.sibling
+        and other.span > rule.span
+        and other.clocks >= rule.clocks
+        for other in others
+    )
+
+
+def _step(rule: _Rule, unit_banks: int) -> int:
+    """Commands for all banks of a unit are checked on all of them, so one bank stands for a unit."""
+    return unit_banks if rule.following in (PREA, REF) and rule.span >= unit_banks else 1
+
+
+def _write_pushes(table: NDArray[np.int64], pushes: list[_Rule], unit_banks: int) -> None:
+    _check_room("pushes", len(pushes), MAX_PUSHES)
+    _write(table, PUSH_BEGIN, _begins(pushes))
+    _write(table, PUSH_FOLLOWING, [rule.following for rule in pushes])
+    _write(table, PUSH_LEVEL, [rule.level for rule in pushes])
+    _write(table, PUSH_SPAN, [rule.span for rule in pushes])
+    _write(table, PUSH_STEP, [_step(rule, unit_banks) for rule in pushes])
+    _write(table, PUSH_OUTSIDE, [rule.sibling for rule in pushes])
+    _write(table, PUSH_CLOCKS, [rule.clocks for rule in pushes])
+
+
+def _write_windows(table: NDArray[np.int64], rules: list[_Rule], device: Device) -> None:
+    """Windows, with a place each in the kernel's memory; commands of one row share its place."""
+    rules = sorted(rules, key=lambda rule: (rule.command, rule.row, rule.following))
+    memory_of: dict[tuple[int, int], int] = {}
+    used = 0
+    for rule in rules:
+        if (rule.row, rule.following) not in memory_of:
+            memory_of[rule.row, rule.following] = used
+            used += (rule.window + 1) * (device.banks // rule.span)
+    _check_room("windows", len(rules), MAX_WINDOWS)
+    _check_room("clocks that windows remember", used, MAX_WINDOW_SLOTS)
+    _write(table, WINDOW_BEGIN, _begins(rules))
+    _write(table, WINDOW_FOLLOWING, [rule.following for rule in rules])
+    _write(table, WINDOW_LEVEL, [rule.level for rule in rules])
+    _write(table, WINDOW_SPAN, [rule.span for rule in rules])
+    _write(table, WINDOW_LENGTH, [rule.window for rule in rules])
+    _write(table, WINDOW_CLOCKS, [rule.clocks for rule in rules])
+    _write(table, WINDOW_MEMORY, [memory_of[rule.row, rule.following] for rule in rules])
+
+
+def _check_room(what: str, needed: int, room: int) -> None:
+    if needed > room:
+        raise ColfwError(f"{needed} {what}; the controller has room for {room}")
+
+
+def _begins(rules: list[_Rule]) -> list[int]:
+    return [sum(rule.command < command for rule in rules) for command in range(COMMANDS + 1)]
+
+
+def _write(table: NDArray[np.int64], at: int, values: list[int]) -> None:
+    table[at : at + len(values)] = values
