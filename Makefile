@@ -35,6 +35,7 @@ build: $(INSTALLED)  ## the wheel, as users get it
 
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/dram.py
 
 setup: $(INSTALLED)
 

@@ -19,7 +19,8 @@ class Timing:
     """How long one program took and what the memory did; every field is a total and adds up.
 
     A Timing that contradicts itself cannot be made: bytes asked for are bytes served, bandwidth stays
-    below the peak, refreshes issued are those due, and every access is a hit, a miss or a conflict.
+    below the peak, refreshes due were issued or still wait, and every access is a hit, a miss or a
+    conflict.
     """
 
     core_cycles: int = field(validator=_count)
@@ -43,6 +44,8 @@ class Timing:
     row_conflicts: int = field(default=0, validator=_count)
 
     refreshes_issued: int = field(default=0, validator=_count)
+    refreshes_waiting: int = field(default=0, validator=_count)
+    """Due, and not yet issued when the last request was done."""
     refreshes_due: int = field(default=0, validator=_count)
 
     def __attrs_post_init__(self) -> None:
@@ -50,7 +53,8 @@ class Timing:
         self._same("core cycles", "compute + stall + other", parts, self.core_cycles)
         self._same("bytes read", "served", self.read_bytes_served, self.read_bytes_requested)
         self._same("bytes written", "served", self.written_bytes_served, self.written_bytes_requested)
-        self._same("refreshes", "issued", self.refreshes_issued, self.refreshes_due)
+        refreshes = self.refreshes_issued + self.refreshes_waiting
+        self._same("refreshes", "issued + waiting", refreshes, self.refreshes_due)
         outcomes = self.row_hits + self.row_misses + self.row_conflicts
         self._same("accesses", "hits + misses + conflicts", outcomes, self.accesses)
         if self.moved_bytes > self.peak_bytes:

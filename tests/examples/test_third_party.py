@@ -18,6 +18,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "colfw-tiny"
+DRAM_EXAMPLE = ROOT / "examples" / "colfw-lpddr5"
 KINDS = {"workload", "layout", "accelerator", "memory", "metric", "observer", "listener", "section"}
 
 
@@ -47,8 +48,9 @@ class Fresh:
         return run(self.bin / "colfw", *arguments, cwd=self.folder, check=check)
 
     def plugins(self) -> list[dict[str, Any]]:
+        """Those of strangers."""
         listed: list[dict[str, Any]] = json.loads(self.colfw("plugins", "list", "--json").stdout)["plugins"]
-        return listed
+        return [plugin for plugin in listed if plugin["distribution"] != "colfw"]
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +122,32 @@ def test_a_strangers_plugin_is_installed_used_by_name_and_taken_away(fresh: Fres
         f"{study}: workloads[0].name: unknown workload 'tiny-denoiser' (none is installed)" in refused.stderr
     )
     assert "Traceback" not in refused.stderr
+
+
+def test_a_strangers_dram_is_data_that_colfw_simulates(fresh: Fresh) -> None:
+    """pip install; listed as not validated, shown with its timing, replayed by name; pip uninstall."""
+    source = shutil.copytree(DRAM_EXAMPLE, fresh.folder / "colfw-lpddr5")
+    fresh.pip("install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", source)
+
+    listed = json.loads(fresh.colfw("dram", "specs", "--json").stdout)
+    [entry] = [entry for entry in listed if entry["memory"] == "lpddr5-6400"]
+    assert entry["owner"] == "colfw-lpddr5 0.1.0"
+    assert entry["validated"] is None
+    assert entry["problem"] is None
+    assert "not validated" in fresh.colfw("dram", "specs").stdout
+
+    shown = json.loads(fresh.colfw("dram", "show", "lpddr5-6400", "--json").stdout)
+    assert shown["timings"]["nCL"] == {"clocks": 17, "ns": 21.25}
+    assert shown["peak_gb_per_s"] == 12.8
+
+    trace = fresh.folder / "trace.txt"
+    trace.write_text("".join(f"LD {32 * burst}\n" for burst in range(64)), encoding="utf-8")
+    total = json.loads(
+        fresh.colfw("dram", "run", trace, "--spec", "lpddr5-6400", "--drain", "--json").stdout
+    )["total"]
+    assert (total["reads_served"], total["row_misses"], total["commands"]["RD"]) == (64, 4, 64)
+
+    fresh.pip("uninstall", "--quiet", "--yes", "colfw-lpddr5")
+    refused = fresh.colfw("dram", "show", "lpddr5-6400", check=False)
+    assert refused.returncode == 3
+    assert "unknown memory 'lpddr5-6400'" in refused.stderr

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from colfw.dram.energy import Energy
     from colfw.dram.requests import Replay, Trace
     from colfw.dram.spec import DramSpec
+    from colfw.program import Program
+    from colfw.timing import Timing
 
 
 class SimulatedDram:
@@ -41,6 +43,11 @@ class SimulatedDram:
 
         how = Offered(clocks_apart=clocks_apart, drain=drain, log_commands=log_commands)
         return replay(self.device, self.mapping, self.channels, self.config, trace, how)
+
+    def run(self, program: Program) -> Timing:
+        from colfw_memory.controller.running import run  # noqa: PLC0415  (numba)
+
+        return run(self.device, self.mapping, self.channels, self.config, program)
 
     def energy(self, counts: ChannelCounts) -> Energy | None:
         """What these counts cost; None where no currents are known."""

@@ -17,7 +17,7 @@ import re
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import frozen
 
 from colfw.errors import StudyError
 
@@ -49,15 +49,17 @@ class AddressMapping:
 
     name: str
     fields: tuple[Field, ...]
-    stripe: int = field(init=False)
-    """Bursts from one change of bank or row to the next, over all channels."""
 
-    def __attrs_post_init__(self) -> None:
-        lowest = 0
-        while self.fields[lowest].part in (Part.CHANNEL, Part.COLUMN):
-            lowest += 1
-        size = math.prod(f.size for f in self.fields[:lowest])
-        object.__setattr__(self, "stripe", size)
+    @property
+    def low_fields(self) -> int:
+        """How many fields lie below the lowest one of bank or row."""
+        parts = [field.part for field in self.fields]
+        return next(i for i, part in enumerate(parts) if part in (Part.BANK, Part.ROW))
+
+    @property
+    def stripe(self) -> int:
+        """Bursts from one change of bank or row to the next, over all channels."""
+        return math.prod(field.size for field in self.fields[: self.low_fields])
 
 
 _TOKEN = re.compile(r"(Ch|Ra|Bg|Ba|Ro|Co)(\d*)")

@@ -34,9 +34,14 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         config.CACHE_DIR = before
 
 
+_PART: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Never called from Python, so without the wrappers for that, which take most of the time to compile."""
+
+
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` as a part of every compiled one that calls it: a call costs more than it does."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    part: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", **_PART)(function)
+    return part
 
 
 @cache

@@ -80,7 +80,7 @@ LATENCIES = 1 << 14
 SPILL = 1 << 12
 LOG_COLUMNS = 5
 """Of the command log: clock, command, bank, row, byte within the row."""
-TAGS = 16
+TAGS = 64
 """Tiles that may wait for loads at once."""
 
 READS, WRITES = 0, 1
@@ -637,25 +637,43 @@ def _issue_refresh(s: Words, c: int, t: Words, log: Words, first_bank: int, cloc
 
 
 @inlined
-def step(s: Words, c: int, t: Words, log: Words, limit: int) -> bool:
-    """Carry out the next command, if it comes by clock `limit`; else be ready for the clock after it."""
+def _next_command(s: Words, c: int, t: Words, limit: int) -> int:
+    """The clock of the next command if it comes by `limit`, which then is the plan; else NEVER."""
     while s[c + NOW] <= limit:
         if s[c + PLANNED] == 0:
             _decide(s, c, t)
-        clock = s[c + PLAN_CLOCK]
-        if s[c + ROW_SLOT] != 0 and clock > s[c + NOW]:
+        if s[c + ROW_SLOT] != 0 and s[c + PLAN_CLOCK] > s[c + NOW]:
             s[c + ROW_SLOT] = 0
             s[c + NOW] += 1
             s[c + PLANNED] = 0
-        elif clock > limit:
-            s[c + NOW] = limit + 1
+        elif s[c + PLAN_CLOCK] > limit:
+            return NEVER
         elif s[c + PLAN_LANE] == WAKE_LANE:
-            s[c + NOW] = clock
+            s[c + NOW] = s[c + PLAN_CLOCK]
             s[c + PLANNED] = 0
         else:
-            _issue(s, c, t, log)
-            return True
-    return False
+            return s[c + PLAN_CLOCK]
+    return NEVER
+
+
+@inlined
+def next_event(s: Words, c: int, t: Words, limit: int) -> int:
+    """The clock in which a command or a refresh may come, if by `limit`; nothing is ticked."""
+    if s[c + NOW] > limit:
+        return NEVER
+    if s[c + PLANNED] == 0:
+        _decide(s, c, t)
+    return s[c + NOW] if s[c + ROW_SLOT] != 0 else s[c + PLAN_CLOCK]
+
+
+@inlined
+def step(s: Words, c: int, t: Words, log: Words, limit: int) -> bool:
+    """Carry out the next command, if it comes by clock `limit`; else be ready for the clock after it."""
+    if _next_command(s, c, t, limit) == NEVER:
+        s[c + NOW] = max(s[c + NOW], limit + 1)
+        return False
+    _issue(s, c, t, log)
+    return True
 
 
 @inlined
@@ -675,13 +693,9 @@ def offer(
 
     REFUSED if the queue is full, ANSWERED if the write queue could answer or absorb it, else TAKEN.
     """
-    if s[c + QUEUED + WRITES] > 0 and s[c + WRITE_FILTER + _hash(bank, row, place)] > 0:
-        slot = s[c + HEAD + WRITES * MAX_BANKS + bank]
-        while slot != NOBODY:
-            if s[c + SLOT_ROW + slot] == row and s[c + SLOT_PLACE + slot] == place:
-                _answer(s, c, queue, clock, tag)
-                return ANSWERED
-            slot = s[c + SLOT_NEXT + slot]
+    if waits_as_write(s, c, bank, row, place):
+        _answer(s, c, queue, clock, tag)
+        return ANSWERED
     if s[c + QUEUED + queue] >= QUEUE:
         return REFUSED
     slot = _enter(s, c, queue, bank, row, place, clock, tag)
@@ -692,6 +706,18 @@ def offer(
     elif first and s[c + WRITE_MODE] == queue and s[c + PLANNED] != 0:
         _reconsider(s, c, t, queue, bank, row, clock)
     return TAKEN
+
+
+@inlined
+def waits_as_write(s: Words, c: int, bank: int, row: int, place: int) -> bool:
+    """Whether a write to this address waits in the queue."""
+    if s[c + QUEUED + WRITES] > 0 and s[c + WRITE_FILTER + _hash(bank, row, place)] > 0:
+        slot = s[c + HEAD + WRITES * MAX_BANKS + bank]
+        while slot != NOBODY:
+            if s[c + SLOT_ROW + slot] == row and s[c + SLOT_PLACE + slot] == place:
+                return True
+            slot = s[c + SLOT_NEXT + slot]
+    return False
 
 
 @inlined

@@ -1,0 +1,1 @@
+"""LPDDR5 as data: a DRAM that colfw does not bring."""

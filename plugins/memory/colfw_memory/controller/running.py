@@ -1,0 +1,162 @@
+"""Running a program: the closed loop's books, closed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from colfw.dram.counts import total
+from colfw.errors import ColfwError, InvariantError
+from colfw.timing import Timing
+from colfw_memory.config import Writes
+from colfw_memory.controller import closed_loop, open_loop, port
+from colfw_memory.controller import front_end as fe
+from colfw_memory.controller import kernel as k
+from colfw_memory.controller.replaying import Kernel
+from colfw_memory.controller.script import script_of
+
+if TYPE_CHECKING:
+    from colfw.dram.counts import ChannelCounts
+    from colfw.dram.device import Device
+    from colfw.program import Program
+    from colfw_memory.config import DramConfig
+    from colfw_memory.controller.words import Integers
+    from colfw_memory.mapping import AddressMapping
+
+_HOLDS = {Writes.POSTED: port.POSTED, Writes.SERVED: port.SERVED, Writes.READ_LATENCY: port.LATENT}
+
+
+@frozen(kw_only=True)
+class Ended:
+    """What a run of a program came to."""
+
+    clocks: int
+    core_cycles: int
+    channels: tuple[ChannelCounts, ...]
+    logs: tuple[Integers, ...] = ()
+
+
+def run(
+    device: Device, mapping: AddressMapping, channels: int, config: DramConfig, program: Program
+) -> Timing:
+    """The timing of a program on a DRAM."""
+    return timing_of(program, simulate(device, mapping, channels, config, program))
+
+
+def simulate(
+    device: Device,
+    mapping: AddressMapping,
+    channels: int,
+    config: DramConfig,
+    program: Program,
+    *,
+    log_lines: int = 0,
+) -> Ended:
+    """Run a program to its end."""
+    _check_fits(program, device, channels)
+    script = script_of(program)
+    ratio = _clocks_per_core_cycle(program, device)
+    front = fe.front_end(
+        script,
+        mapping,
+        channels,
+        burst_bytes=device.burst_bytes,
+        clocks_per_core_cycle=(ratio.numerator, ratio.denominator),
+        window=_window(program),
+        write_hold=_HOLDS[config.writes],
+        width=config.requests_per_clock,
+    )
+    kernel = Kernel(device, config, channels, log_lines)
+    kernel.channels[:, k.HOLD_SERVED_WRITES] = int(
+        config.writes is Writes.SERVED and program.window_requests is not None
+    )
+    closed_loop.begin(front, script)
+    while (stop := closed_loop.run_program(front, script, *kernel.arrays)) == closed_loop.MAKE_ROOM:
+        kernel.empty_out()
+    if stop == closed_loop.STUCK:
+        raise InvariantError("nothing can move any more", where=f"simulation of {program.name}")
+    return _closed(kernel, front, ratio)
+
+
+def _closed(kernel: Kernel, front: Integers, ratio: Fraction) -> Ended:
+    """Tick every channel up to the end, and close the books."""
+    computed = int(front[fe.COMPUTED_UNTIL])
+    moved = kernel.last_completion()
+    clocks = max(moved, _ceil(computed * ratio))
+    while not open_loop.advance_channels(*kernel.arrays, len(kernel.channels), clocks):
+        kernel.empty_out()
+    kernel.empty_out()
+    return Ended(
+        clocks=clocks,
+        core_cycles=max(computed, _ceil(moved / ratio)),
+        channels=tuple(kernel.counts(clocks)),
+        logs=tuple(kernel.logged()),
+    )
+
+
+def timing_of(program: Program, ended: Ended) -> Timing:
+    """The end of a run as the nouns of the core have it; what does not add up cannot be made."""
+    work = program.work
+    counts = total(ended.channels)
+    if counts.left_over:
+        raise InvariantError(f"{counts.left_over} requests were not served", where=f"{program.name}")
+    return Timing(
+        core_cycles=ended.core_cycles,
+        compute_core_cycles=work.compute_core_cycles,
+        stall_core_cycles=ended.core_cycles - work.compute_core_cycles - work.other_core_cycles,
+        other_core_cycles=work.other_core_cycles,
+        memory_cycles=ended.clocks,
+        peak_bytes=counts.peak_bytes,
+        read_bytes_requested=work.read_bytes,
+        read_bytes_served=work.read_bytes,
+        written_bytes_requested=work.written_bytes,
+        written_bytes_served=work.written_bytes,
+        accesses=counts.accesses,
+        row_hits=counts.row_hits,
+        row_misses=counts.row_misses,
+        row_conflicts=counts.row_conflicts,
+        refreshes_issued=counts.refreshes_issued,
+        refreshes_waiting=counts.refreshes_waiting,
+        refreshes_due=counts.refreshes_due,
+    )
+
+
+def _window(program: Program) -> int | None:
+    window = program.window_requests
+    if window is not None and window > k.RELEASES:
+        raise ColfwError(
+            f"a window of {window} requests; at most {k.RELEASES} can be simulated",
+            where=f"program {program.name}",
+            hint="leave it out for no limit",
+        )
+    return window
+
+
+def _check_fits(program: Program, device: Device, channels: int) -> None:
+    capacity = device.channel_bytes * channels
+    end = max((tensor.end_bytes for tensor in program.tensors), default=0)
+    if end > capacity:
+        raise ColfwError(
+            f"its tensors end at byte {end}, beyond the {capacity} bytes of {device.name}",
+            where=f"program {program.name}",
+            hint="more channels, or a larger organisation",
+        )
+
+
+def _clocks_per_core_cycle(program: Program, device: Device) -> Fraction:
+    """Memory clocks in one core cycle, exactly."""
+    ratio = Fraction(10**12, program.core_clock_hz * device.clock_ps)
+    work = program.work
+    cycles = work.compute_core_cycles + work.other_core_cycles
+    if max(ratio.numerator * max(1, cycles), ratio.denominator << 20) >= 1 << 62:
+        raise ColfwError(
+            f"{cycles} core cycles at {program.core_clock_hz} Hz are too long to be simulated exactly",
+            where=f"program {program.name}",
+        )
+    return ratio
+
+
+def _ceil(value: Fraction | int) -> int:
+    return -(-value.numerator // value.denominator)

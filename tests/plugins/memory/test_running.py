@@ -1,0 +1,223 @@
+"""A program runs as docs/memory.md says: compared with the oracle, and with what the study measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from colfw.errors import ColfwError
+from colfw.program import Advance, Buffer, Program, Repeat, Tensor, Tile, Transfer
+from colfw.testing.strategies import slot_sizes_bytes, tensor_sizes_bytes
+from colfw_memory import standards
+from colfw_memory.backend import SimulatedDram
+from colfw_memory.config import DramConfig, Refresh, Scheduler, Writes
+from colfw_memory.controller import running
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from hypothesis.strategies import DrawFn
+
+TENSORS = ("weights", "inputs", "outputs")
+BUFFERS = ("left", "right")
+SPECS = (
+    standards.GDDR6_PAPER,
+    standards.GDDR6_14000,
+    standards.DDR4_2400,
+    standards.DDR5_3200,
+    standards.HBM2_1600,
+)
+
+
+# --- programs that keep a DRAM busy -----------------------------------------------------------------
+
+
+@st.composite
+def transfers(draw: DrawFn) -> Transfer:
+    """From a part of a burst to several rows, aligned or not, in one run or more."""
+    run_bytes = draw(st.sampled_from([32, 64, 100, 256, 1000, 2048, 5000]))
+    return Transfer(
+        tensor=draw(st.sampled_from(TENSORS)),
+        buffer=draw(st.sampled_from(BUFFERS)),
+        direction=draw(st.sampled_from(["read", "read", "write"])),
+        offset_bytes=draw(st.sampled_from([0, 64, 4096, 30_000]) | st.integers(0, 9000)),
+        run_bytes=run_bytes,
+        runs=draw(st.sampled_from([1, 1, 2, 5])),
+        stride_bytes=run_bytes + draw(st.sampled_from([0, 1, 64, 1000, 8192, 20_000])),
+    )
+
+
+@st.composite
+def tiles(draw: DrawFn) -> Tile:
+    return Tile(
+        transfers=tuple(draw(st.lists(transfers(), max_size=3))),
+        compute_core_cycles=draw(st.sampled_from([0, 0, 1, 7, 50, 300, 2000])),
+        other_core_cycles=draw(st.sampled_from([0, 0, 3])),
+    )
+
+
+def repeats(body: st.SearchStrategy) -> st.SearchStrategy[Repeat]:
+    advances = st.lists(
+        st.builds(Advance, tensor=st.sampled_from(TENSORS), step_bytes=st.sampled_from([0, 64, 2048, 5000])),
+        max_size=2,
+    )
+    return st.builds(
+        Repeat,
+        rounds=st.integers(1, 4),
+        body=st.lists(body, min_size=1, max_size=2).map(tuple),
+        advances=advances.map(tuple),
+    )
+
+
+@st.composite
+def programs(draw: DrawFn) -> Program:
+    steps = tuple(draw(st.lists(st.recursive(tiles(), repeats, max_leaves=4), min_size=1, max_size=3)))
+    tensors: list[Tensor] = []
+    for name, size_bytes in tensor_sizes_bytes(steps).items():
+        begin = tensors[-1].end_bytes if tensors else 0
+        base_bytes = begin + draw(st.sampled_from([0, 0, 64, 12_345]))
+        tensors.append(Tensor(name=name, base_bytes=base_bytes, size_bytes=size_bytes))
+    buffers = [
+        Buffer(name=name, slot_bytes=size_bytes, slots=draw(st.integers(1, 3)))
+        for name, size_bytes in slot_sizes_bytes(steps).items()
+    ]
+    return Program(
+        name="drawn",
+        core_clock_hz=draw(st.sampled_from([1_000_000_000, 800_000_000, 333_000_000, 3_000_000_000])),
+        tensors=tuple(tensors),
+        buffers=tuple(buffers),
+        steps=steps,
+        window_requests=draw(st.sampled_from([None, 1, 3, 16, 64])),
+    )
+
+
+def configs(**fixed: object) -> st.SearchStrategy[DramConfig]:
+    options: dict = {
+        "channels": st.integers(1, 4),
+        "scheduler": st.sampled_from(Scheduler),
+        "refresh": st.sampled_from(Refresh),
+        "requests_per_clock": st.sampled_from([1, 1, 2, 4]),
+        "writes": st.sampled_from(Writes),
+    }
+    return st.builds(DramConfig, **{**options, **{name: st.just(value) for name, value in fixed.items()}})
+
+
+def bursts_at_most(program: Program, limit: int) -> bool:
+    work = program.work
+    return sum(size for _, size in work.bytes_of_tensor) <= 32 * limit and (
+        work.compute_core_cycles / program.core_clock_hz < 20e-6
+    )
+
+
+# --- the oracle -------------------------------------------------------------------------------------
+
+ORACLE_NAMES = {Scheduler.FR_FCFS: "frfcfs", Scheduler.ROW_HIT: "frfcfs-row-hit"}
+COUNTED = (
+    "reads",
+    "writes",
+    "reads_served",
+    "writes_served",
+    "reads_forwarded",
+    "writes_merged",
+    "row_hits",
+    "row_misses",
+    "row_conflicts",
+    "refreshes_due",
+    "refreshes_issued",
+    "refreshes_waiting",
+    "left_over",
+)
+
+
+@given(programs(), st.sampled_from(SPECS), configs())
+def test_a_program_runs_as_the_plain_rules_say(
+    oracle: ModuleType, program: Program, spec: standards.DramSpec, config: DramConfig
+) -> None:
+    """Time, counts and every read latency are those of a simulation that is a clock at a time."""
+    assume(bursts_at_most(program, 3000))
+    if spec.name.startswith("gddr6"):
+        # Refresh often, so that short programs see many.
+        config = evolve(config, timing={"nREFI": 900})
+    memory = SimulatedDram(spec, config)
+    found = running.simulate(memory.device, memory.mapping, memory.channels, config, program)
+    expected = oracle.run(
+        memory.device,
+        program,
+        channels=memory.channels,
+        scheduler=ORACLE_NAMES[config.scheduler],
+        refresh=config.refresh is Refresh.ALL_BANK,
+        requests_per_clock=config.requests_per_clock,
+        writes=config.writes.value,
+    )
+    assert (found.clocks, found.core_cycles) == (expected.memory_clocks, expected.core_cycles)
+    for mine, theirs in zip(found.channels, expected.counts, strict=True):
+        assert {n: getattr(mine, n) for n in COUNTED} == {n: getattr(theirs, n) for n in COUNTED}
+        assert dict(mine.read_latency_clocks) == dict(Counter(theirs.read_latencies))
+
+
+# --- the study's points -----------------------------------------------------------------------------
+
+
+def stream(size_bytes: int, window: int | None, tile_bytes: int = 65_536) -> Program:
+    """One sequential read of a tensor, in tiles without computation."""
+    load = Transfer(tensor="data", buffer="in", direction="read", offset_bytes=0, run_bytes=tile_bytes)
+    return Program(
+        name="stream",
+        core_clock_hz=1_000_000_000,
+        tensors=(Tensor(name="data", base_bytes=0, size_bytes=size_bytes),),
+        buffers=(Buffer(name="in", slot_bytes=tile_bytes, slots=4),),
+        steps=(
+            Repeat(
+                rounds=size_bytes // tile_bytes,
+                body=(Tile(transfers=(load,)),),
+                advances=(Advance(tensor="data", step_bytes=tile_bytes),),
+            ),
+        ),
+        window_requests=window,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "window", "bytes_per_clock"),
+    [
+        pytest.param(standards.GDDR6_PAPER, 16, 34.4, id="window of 16"),
+        pytest.param(standards.GDDR6_PAPER, None, 45.6, id="no limit"),
+        pytest.param(standards.GDDR6_PAPER_DOUBLE, None, 32.0, id="bursts of 8 clocks"),
+    ],
+)
+def test_the_studys_bandwidths(spec: standards.DramSpec, window: int | None, bytes_per_clock: float) -> None:
+    """Sequential reads on four live channels with rows of 16 KB and no refresh, within 1 %."""
+    config = DramConfig(channels=4, refresh="none", organisation={"columns": 4096})
+    timing = SimulatedDram(spec, config).run(stream(1 << 25, window))
+    assert timing.moved_bytes / timing.memory_cycles == pytest.approx(bytes_per_clock, rel=0.01)
+
+
+# --- what is refused, and what costs nothing --------------------------------------------------------
+
+
+def test_a_tensor_beyond_the_capacity_is_refused() -> None:
+    """Its end, the capacity and a way out stand in one line."""
+    memory = SimulatedDram(standards.GDDR6_14000, None)
+    with pytest.raises(ColfwError, match="beyond the 1073741824 bytes of gddr6-14000"):
+        memory.run(stream(1 << 31, None))
+
+
+def test_a_window_larger_than_can_be_remembered_is_refused() -> None:
+    """No silent limit."""
+    with pytest.raises(ColfwError, match="at most 1024 can be simulated"):
+        SimulatedDram(standards.GDDR6_14000, None).run(stream(1 << 20, 5000))
+
+
+def test_a_long_computation_is_not_ticked_through() -> None:
+    """An hour of computation is refreshed 2 billion times, and counted in no time."""
+    hour = Tile(compute_core_cycles=3600 * 10**9)
+    program = evolve(stream(1 << 20, None), steps=(hour,))
+    timing = SimulatedDram(standards.GDDR6_14000, None).run(program)
+    assert timing.core_cycles == 3600 * 10**9
+    assert timing.memory_cycles == -(-3600 * 10**12 // 570)
+    assert timing.refreshes_due == timing.memory_cycles // 3333
