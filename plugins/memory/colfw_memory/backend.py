@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from colfw.dram.spec import DramSpec
     from colfw.program import Program
     from colfw.timing import Timing
+    from colfw_memory.controller.running import Runner
 
 
 class SimulatedDram:
@@ -29,6 +30,7 @@ class SimulatedDram:
             spec, timing_overrides=self.config.timing, organisation_overrides=self.config.organisation
         )
         self.channels = self.config.channels or spec.channels
+        self._runner: Runner | None = None
         self.mapping = mapping_of(self.config.mapping or spec.mapping, self.device, self.channels)
 
     def replay(
@@ -45,9 +47,14 @@ class SimulatedDram:
         return replay(self.device, self.mapping, self.channels, self.config, trace, how)
 
     def run(self, program: Program) -> Timing:
-        from colfw_memory.controller.running import run  # noqa: PLC0415  (numba)
+        from colfw_memory.controller.running import Runner, Simulated  # noqa: PLC0415  (numba)
 
-        return run(self.device, self.mapping, self.channels, self.config, program)
+        if self._runner is None:
+            dram = Simulated(
+                device=self.device, mapping=self.mapping, channels=self.channels, config=self.config
+            )
+            self._runner = Runner(dram)
+        return self._runner.run(program)
 
     def energy(self, counts: ChannelCounts) -> Energy | None:
         """What these counts cost; None where no currents are known."""

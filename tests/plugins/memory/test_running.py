@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from colfw.errors import ColfwError
@@ -16,11 +16,13 @@ from colfw.testing.strategies import slot_sizes_bytes, tensor_sizes_bytes
 from colfw_memory import standards
 from colfw_memory.backend import SimulatedDram
 from colfw_memory.config import DramConfig, Refresh, Scheduler, Writes
-from colfw_memory.controller import running
+from colfw_memory.controller import memo, running
+from colfw_memory.controller.memo import Memo
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import numpy as np
     from hypothesis.strategies import DrawFn
 
 TENSORS = ("weights", "inputs", "outputs")
@@ -134,6 +136,12 @@ COUNTED = (
 )
 
 
+def simulated(memory: SimulatedDram) -> running.Simulated:
+    return running.Simulated(
+        device=memory.device, mapping=memory.mapping, channels=memory.channels, config=memory.config
+    )
+
+
 @given(programs(), st.sampled_from(SPECS), configs())
 def test_a_program_runs_as_the_plain_rules_say(
     oracle: ModuleType, program: Program, spec: standards.DramSpec, config: DramConfig
@@ -144,7 +152,7 @@ def test_a_program_runs_as_the_plain_rules_say(
         # Refresh often, so that short programs see many.
         config = evolve(config, timing={"nREFI": 900})
     memory = SimulatedDram(spec, config)
-    found = running.simulate(memory.device, memory.mapping, memory.channels, config, program)
+    found = running.simulate(simulated(memory), program)
     expected = oracle.run(
         memory.device,
         program,
@@ -158,6 +166,84 @@ def test_a_program_runs_as_the_plain_rules_say(
     for mine, theirs in zip(found.channels, expected.counts, strict=True):
         assert {n: getattr(mine, n) for n in COUNTED} == {n: getattr(theirs, n) for n in COUNTED}
         assert dict(mine.read_latency_clocks) == dict(Counter(theirs.read_latencies))
+
+
+# --- with memory and without ------------------------------------------------------------------------
+
+
+def often_refreshed(spec: standards.DramSpec, config: DramConfig, interval: int) -> DramConfig:
+    return evolve(config, timing={"nREFI": interval}) if spec.name.startswith("gddr6") else config
+
+
+@settings(max_examples=4 * settings().max_examples)
+@given(programs(), st.sampled_from(SPECS), configs(), st.sampled_from([700, 900, 1501, 3333]))
+def test_skipping_what_recurs_changes_nothing(
+    program: Program, spec: standards.DramSpec, config: DramConfig, interval: int
+) -> None:
+    """Time, counts and latencies are the same with and without memory, and with a memory that is full
+    of the same program already.
+    """
+    assume(bursts_at_most(program, 50_000))
+    config = often_refreshed(spec, config, interval)
+    dram = simulated(SimulatedDram(spec, config))
+    memory = Memo()
+    plain = running.simulate(dram, program)
+    assert running.simulate(dram, program, memory=memory) == plain
+    assert running.simulate(dram, program, memory=memory) == plain
+
+
+@given(st.lists(programs(), min_size=2, max_size=4), st.sampled_from(SPECS), configs())
+def test_one_memory_serves_many_programs(
+    drawn: list[Program], spec: standards.DramSpec, config: DramConfig
+) -> None:
+    """What one program left in the memory is true for another."""
+    dram = simulated(SimulatedDram(spec, config))
+    memory = Memo()
+    for program in drawn:
+        assume(bursts_at_most(program, 20_000))
+        same_window = evolve(program, window_requests=drawn[0].window_requests)
+        plain = running.simulate(dram, same_window)
+        assert running.simulate(dram, same_window, memory=memory) == plain
+
+
+def test_a_memory_that_overflows_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small it is, the result is the same, and it never holds more than it has room for."""
+    dram = simulated(SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=2)))
+    program = stream(1 << 22, None)
+    plain = running.simulate(dram, program)
+    emptied: list[int] = []
+    forget = running.skipping.forget
+
+    def counting_forget(arena: np.ndarray, *others: np.ndarray) -> None:
+        forget(arena, *others)
+        emptied.append(int(arena[memo.USED]))
+
+    monkeypatch.setattr(running.skipping, "forget", counting_forget)
+    memory = Memo()
+    memory.arena[memo.USED] = memo.ARENA_WORDS - memo.ARENA_RESERVE - 20_000
+    assert running.simulate(dram, program, memory=memory) == plain
+    assert emptied
+    assert max(emptied) < memo.ARENA_WORDS // 2
+
+
+def test_a_stream_is_mostly_skipped() -> None:
+    """Of the moves of a long stream with refresh, fewer than 1 % are simulated."""
+    dram = simulated(SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=4)))
+    memory = Memo()
+    running.simulate(dram, stream(1 << 31, 16), memory=memory)
+    assert memory.arena[memo.MADE] < 0.01 * memory.arena[memo.FOLLOWED]
+
+
+def test_a_latency_beyond_the_histogram_is_counted_all_the_same() -> None:
+    """Reads that a refresh of 50,000 clocks holds up are remembered by no move: the run goes without."""
+    config = DramConfig(channels=1, timing={"nRFCab": 50_000, "nREFI": 60_000})
+    dram = simulated(SimulatedDram(standards.GDDR6_PAPER, config))
+    program = stream(1 << 22, 16)
+    plain = running.simulate(dram, program)
+    longest = plain.channels[0].read_latency_percentile(100)
+    assert longest is not None
+    assert longest > 50_000
+    assert running.simulate(dram, program, memory=Memo()) == plain
 
 
 # --- the study's points -----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from colfw_memory.controller.front_end import (
     find_tile,
 )
 from colfw_memory.controller.kernel import CHANNEL_WORDS, NEVER, NOBODY
-from colfw_memory.controller.port import FULL, PAUSED, QUIET, rest, run_port
+from colfw_memory.controller.port import FULL, PAUSED, QUIET, note_tiles, rest, run_port
 from colfw_memory.controller.words import words
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ def run_program(front: Integers, program: Integers, state: Integers, table: Inte
     """Run until the end, or until the caller must make room."""
     f, g, s, t, lines = words(front), words(program), words(state), words(table), words(log)
     while True:
-        direct(f, g, s)
+        direct(f, g)
         reason = run_port(f, s, t, lines)
+        note_tiles(f, s)
         if reason == PAUSED:
             return MAKE_ROOM
         if reason == QUIET:

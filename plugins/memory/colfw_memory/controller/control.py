@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from colfw_memory.controller.compiling import compiled, inlined
 from colfw_memory.controller.front_end import (
-    CHANNELS,
     CLAIMED_OUT,
     CLOCK,
     COMPUTE,
@@ -41,14 +40,15 @@ from colfw_memory.controller.front_end import (
     TAKEN_AT,
     TAKEN_STORES,
     TILE_AT,
+    TILE_COMPLETE,
+    TILE_WAITING,
     TRANSFER,
     WATCHED_TAG,
     begin_run,
     next_piece,
     next_tile,
 )
-from colfw_memory.controller.kernel import CHANNEL_WORDS, NEVER, NOBODY, TAG_RELEASE, TAG_WAITING, TAGS
-from colfw_memory.controller.port import reads_waiting
+from colfw_memory.controller.kernel import NEVER, NOBODY, TAGS
 from colfw_memory.controller.script import (
     BUFFER,
     BUFFER_SLOTS,
@@ -103,14 +103,14 @@ def _end_computation(f: Words, g: Words) -> bool:
 
 
 @inlined
-def _begin_computation(f: Words, g: Words, s: Words) -> bool:
+def _begin_computation(f: Words, g: Words) -> bool:
     """Whether the next tile's computation could be begun: loads on their way, room for its output."""
     f[WATCHED_TAG] = NOBODY
     tile = f[f[COMPUTE] + TILE_AT]
     if f[COMPUTING] != 0 or tile == NOBODY or f[LOAD_PASSED] <= f[f[COMPUTE] + ORDINAL]:
         return False
     tag = f[f[COMPUTE] + ORDINAL] % TAGS
-    if reads_waiting(f, s, tag) > 0:
+    if f[TILE_WAITING + tag] > 0:
         f[WATCHED_TAG] = tag
         return False
     start = f[COMPUTED_UNTIL]
@@ -123,22 +123,11 @@ def _begin_computation(f: Words, g: Words, s: Words) -> bool:
             start = max(start, core_cycle_from(f, f[f[FREED_AT] + buffer * TAGS + turn % TAGS]))
     for i in range(g[tile + FIRST_OUT], g[tile + END_OUT]):
         f[f[CLAIMED_OUT] + g[g[LISTS] + i]] += 1
-    start = max(start, core_cycle_from(f, _loads_complete(f, s, tag)))
+    start = max(start, core_cycle_from(f, f[TILE_COMPLETE + tag]))
     f[COMPUTING] = 1
     f[COMPUTED_UNTIL] = start + g[tile + CYCLES]
     f[EVENT] = clock_from(f, f[COMPUTED_UNTIL]) + 1
     return True
-
-
-@inlined
-def _loads_complete(f: Words, s: Words, tag: int) -> int:
-    """When the last load of a tile completes; the tile's books are closed."""
-    complete = 0
-    for channel in range(f[CHANNELS]):
-        release = channel * CHANNEL_WORDS + TAG_RELEASE + tag
-        complete = max(complete, s[release])
-        s[release] = 0
-    return complete
 
 
 # --- stores -----------------------------------------------------------------------------------------
@@ -188,7 +177,7 @@ def _store_taken(f: Words, g: Words, cursor: int) -> None:
 
 
 @inlined
-def _direct_loads(f: Words, g: Words, s: Words) -> bool:
+def _direct_loads(f: Words, g: Words) -> bool:
     """Whether the loads' cursor moved."""
     cursor = f[LOADS]
     tile = f[cursor + TILE_AT]
@@ -197,7 +186,7 @@ def _direct_loads(f: Words, g: Words, s: Words) -> bool:
     if f[cursor + TRANSFER] == NOBODY:
         if f[cursor + ORDINAL] - f[f[COMPUTE] + ORDINAL] > g[LEAD]:
             return False
-        _open_tile(f, s, cursor)
+        _open_tile(f, cursor)
         f[cursor + TRANSFER] = g[tile + FIRST_READ]
         f[cursor + RUN] = NOBODY
     elif f[cursor + RUN] == NOBODY:
@@ -215,12 +204,11 @@ def _direct_loads(f: Words, g: Words, s: Words) -> bool:
 
 
 @inlined
-def _open_tile(f: Words, s: Words, cursor: int) -> None:
+def _open_tile(f: Words, cursor: int) -> None:
     """Open the books of the loads of a tile."""
     f[LOAD_TAG] = f[cursor + ORDINAL] % TAGS
-    for channel in range(f[CHANNELS]):
-        s[channel * CHANNEL_WORDS + TAG_WAITING + f[LOAD_TAG]] = 0
-        s[channel * CHANNEL_WORDS + TAG_RELEASE + f[LOAD_TAG]] = 0
+    f[TILE_WAITING + f[LOAD_TAG]] = 0
+    f[TILE_COMPLETE + f[LOAD_TAG]] = 0
 
 
 @inlined
@@ -250,14 +238,14 @@ def _pass_tile(f: Words, g: Words, tile: int) -> None:
 
 
 @compiled
-def direct(f: Words, g: Words, s: Words) -> None:
+def direct(f: Words, g: Words) -> None:
     """Move on whatever may move in this clock."""
     moved = True
     while moved:
         moved = _end_computation(f, g)
-        moved = _begin_computation(f, g, s) or moved
+        moved = _begin_computation(f, g) or moved
         moved = _direct_stores(f, g) or moved
-        moved = _direct_loads(f, g, s) or moved
+        moved = _direct_loads(f, g) or moved
 
 
 @inlined

@@ -64,6 +64,8 @@ STRIPE = 15
 CORE_NUMERATOR = 16  # memory clocks of ... core cycles
 CORE_DENOMINATOR = 17
 LAST_TAKEN = 18  # the clock in which the last request was taken
+LAST_DONE = 19  # when the last read completed or the last write was served, as far as is remembered
+REFRESH_EVERY = 20  # clocks; 0 without refresh
 
 # --- pieces: bursts in one row of one bank, over all channels ---------------------------------------
 LOAD_PIECE = 24
@@ -90,7 +92,9 @@ FREED_AT = AT + 7  # [buffer, TAGS] when
 ENTERED_STORES = AT + 8  # [tensor] stores of earlier tiles
 TAKEN_STORES = AT + 9  # [tensor] of those, how many have been taken
 TAKEN_AT = AT + 10  # [tensor] when the last was
-FIXED_WORDS = AT + 16
+TILE_WAITING = AT + 16  # [TAGS] reads of a tile without an RD, when the port stopped
+TILE_COMPLETE = TILE_WAITING + TAGS  # [TAGS] when the last of those with one completes
+FIXED_WORDS = TILE_COMPLETE + TAGS
 
 # --- a cursor ---------------------------------------------------------------------------------------
 PC = 0
@@ -113,6 +117,7 @@ def front_end(
     window: int | None,
     write_hold: int,
     width: int,
+    refresh_every: int,
 ) -> Integers:
     """A front end before its first clock."""
     tensors, buffers = int(program[script.TENSORS]), int(program[script.BUFFERS])
@@ -137,6 +142,7 @@ def front_end(
     f[WINDOW] = NEVER if window is None else window
     f[WRITE_HOLD] = write_hold
     f[WIDTH] = width
+    f[REFRESH_EVERY] = refresh_every
     f[CHANNELS] = channels
     f[BURST_BYTES] = burst_bytes
     f[CORE_NUMERATOR], f[CORE_DENOMINATOR] = clocks_per_core_cycle

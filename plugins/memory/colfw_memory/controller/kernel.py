@@ -117,6 +117,7 @@ LOG_FREE = 24
 LOG_LENGTH = 25
 SPILLED = 26
 LAST_WRITE = 28  # the clock of the last WR
+LATENCY_END = 29  # beyond the last bin of the histogram that is in use
 LOG_BEGIN = 27  # the first line of this channel in the log
 COUNT = 32  # counters, of the names below
 ACCEPTED = 0  # [2]
@@ -266,7 +267,8 @@ def _count_in_window(s: Words, c: int, t: Words, i: int, bank: int, clock: int) 
 
 
 @inlined
-def _append(s: Words, c: int, queue: int, bank: int, slot: int) -> None:
+def link(s: Words, c: int, queue: int, bank: int, slot: int) -> None:
+    """Put a request at the end of its bank's list."""
     at = queue * MAX_BANKS + bank
     last = s[c + TAIL + at]
     s[c + SLOT_NEXT + slot] = NOBODY
@@ -278,6 +280,8 @@ def _append(s: Words, c: int, queue: int, bank: int, slot: int) -> None:
     else:
         s[c + SLOT_NEXT + last] = slot
     s[c + QUEUED + queue] += 1
+    if queue == WRITES:
+        s[c + WRITE_FILTER + _hash(bank, s[c + SLOT_ROW + slot], s[c + SLOT_PLACE + slot])] += 1
 
 
 @inlined
@@ -373,6 +377,7 @@ def _complete_read(s: Words, c: int, arrival: int, departure: int) -> int:
     s[c + PUSHED_READS] += 1
     if latency < LATENCIES:
         s[c + LATENCY + latency] += 1
+        s[c + LATENCY_END] = max(s[c + LATENCY_END], latency + 1)
     else:
         s[c + SPILLED_LATENCY + s[c + SPILLED]] = latency
         s[c + SPILLED] += 1
@@ -699,7 +704,7 @@ def offer(
     if s[c + QUEUED + queue] >= QUEUE:
         return REFUSED
     slot = _enter(s, c, queue, bank, row, place, clock, tag)
-    first = _is_candidate(s, c, queue, bank, slot)
+    first = is_candidate(s, c, queue, bank, slot)
     if s[c + UNDECIDED_MODE] != 0 or _wanted_mode(s, c) != s[c + WRITE_MODE]:
         s[c + UNDECIDED_MODE] = 1
         s[c + PLANNED] = 0
@@ -748,14 +753,12 @@ def _enter(s: Words, c: int, queue: int, bank: int, row: int, place: int, clock:
     s[c + SLOT_TAG + slot] = tag
     if queue == READS:
         s[c + TAG_WAITING + tag] += 1
-    else:
-        s[c + WRITE_FILTER + _hash(bank, row, place)] += 1
-    _append(s, c, queue, bank, slot)
+    link(s, c, queue, bank, slot)
     return slot
 
 
 @inlined
-def _is_candidate(s: Words, c: int, queue: int, bank: int, slot: int) -> bool:
+def is_candidate(s: Words, c: int, queue: int, bank: int, slot: int) -> bool:
     """Whether the newest request is the first of its sort in its bank; then it is noted as that."""
     at = queue * MAX_BANKS + bank
     if s[c + OPEN_ROW + bank] == s[c + SLOT_ROW + slot]:

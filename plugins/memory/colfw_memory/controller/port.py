@@ -32,6 +32,8 @@ from colfw_memory.controller.front_end import (
     ROW,
     STORE_PIECE,
     SYNCED,
+    TILE_COMPLETE,
+    TILE_WAITING,
     TURN,
     WATCHED_TAG,
     WIDTH,
@@ -64,7 +66,9 @@ from colfw_memory.controller.kernel import (
     RELEASED_WRITES,
     RELEASES,
     ROW_SLOT,
+    TAG_RELEASE,
     TAG_WAITING,
+    TAGS,
     UNIT_OPEN,
     WRITE_RING,
     WRITES,
@@ -151,7 +155,7 @@ def rest(s: Words, c: int, t: Words, log: Words, limit: int) -> int:
 
 
 @compiled
-def _synchronise(f: Words, s: Words, t: Words, log: Words) -> int:
+def synchronise(f: Words, s: Words, t: Words, log: Words) -> int:
     """Tick all channels up to the clock before this one: USED_UP if all is well."""
     clock = f[CLOCK]
     for channel in range(f[CHANNELS]):
@@ -170,6 +174,17 @@ def reads_waiting(f: Words, s: Words, tag: int) -> int:
     for channel in range(f[CHANNELS]):
         waiting += s[channel * CHANNEL_WORDS + TAG_WAITING + tag]
     return waiting
+
+
+@compiled
+def note_tiles(f: Words, s: Words) -> None:
+    """Write down for the program what the channels know of each tile's loads."""
+    for tag in range(TAGS):
+        f[TILE_WAITING + tag] = reads_waiting(f, s, tag)
+        for channel in range(f[CHANNELS]):
+            release = channel * CHANNEL_WORDS + TAG_RELEASE + tag
+            f[TILE_COMPLETE + tag] = max(f[TILE_COMPLETE + tag], s[release])
+            s[release] = 0
 
 
 @inlined
@@ -223,7 +238,7 @@ def _horizon(f: Words, t: Words) -> int:
 @compiled
 def _wait_for_window(f: Words, s: Words, t: Words, log: Words) -> int:
     """The window is full in this clock: go to the clock that sees the next release."""
-    problem = _synchronise(f, s, t, log)
+    problem = synchronise(f, s, t, log)
     if problem != USED_UP:
         return problem
     held = f[IN_FLIGHT]
@@ -273,7 +288,7 @@ def _has_requests(s: Words, c: int) -> bool:
 @compiled
 def _idle(f: Words, s: Words, t: Words, log: Words) -> int:
     """There is nothing to hand over in this clock: serve what waits, and not a clock longer."""
-    problem = _synchronise(f, s, t, log)
+    problem = synchronise(f, s, t, log)
     if problem != USED_UP:
         return problem
     limit = _horizon(f, t)
@@ -337,7 +352,7 @@ def run_port(f: Words, s: Words, t: Words, log: Words) -> int:
     while f[TURN] != 0 or f[CLOCK] < f[EVENT]:
         outcome = USED_UP
         if f[CLOCK] - f[SYNCED] >= t[READ_LATENCY]:
-            outcome = _synchronise(f, s, t, log)
+            outcome = synchronise(f, s, t, log)
         piece = _piece_in_turn(f)
         if outcome == USED_UP:
             if piece == NOBODY:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+import numpy as np
+from attrs import field, frozen
 
 from colfw.dram.counts import total
 from colfw.errors import ColfwError, InvariantError
 from colfw.timing import Timing
-from colfw_memory.config import Writes
-from colfw_memory.controller import closed_loop, open_loop, port
+from colfw_memory.config import Refresh, Writes
+from colfw_memory.controller import closed_loop, open_loop, port, skipping
 from colfw_memory.controller import front_end as fe
 from colfw_memory.controller import kernel as k
+from colfw_memory.controller.canonical import turning_tables
+from colfw_memory.controller.memo import Memo
 from colfw_memory.controller.replaying import Kernel
 from colfw_memory.controller.script import script_of
 
@@ -35,49 +39,101 @@ class Ended:
     clocks: int
     core_cycles: int
     channels: tuple[ChannelCounts, ...]
-    logs: tuple[Integers, ...] = ()
+    logs: tuple[Integers, ...] = field(default=(), eq=False)
 
 
-def run(
-    device: Device, mapping: AddressMapping, channels: int, config: DramConfig, program: Program
-) -> Timing:
-    """The timing of a program on a DRAM."""
-    return timing_of(program, simulate(device, mapping, channels, config, program))
+@frozen(kw_only=True)
+class Simulated:
+    """What a program runs on."""
+
+    device: Device
+    mapping: AddressMapping
+    channels: int
+    config: DramConfig
 
 
-def simulate(
-    device: Device,
-    mapping: AddressMapping,
-    channels: int,
-    config: DramConfig,
-    program: Program,
-    *,
-    log_lines: int = 0,
-) -> Ended:
-    """Run a program to its end."""
-    _check_fits(program, device, channels)
+class Runner:
+    """Runs programs on one DRAM, and remembers from one to the next what recurs."""
+
+    def __init__(self, dram: Simulated) -> None:
+        self._dram = dram
+        self._memory: Memo | None = None
+        self._window: int | None = None
+        self._in_use = Lock()
+
+    def run(self, program: Program) -> Timing:
+        """The timing of a program."""
+        if not self._dram.config.skip_repetition:
+            return timing_of(program, simulate(self._dram, program))
+        with self._in_use:
+            if self._memory is None or self._window != program.window_requests:
+                # A state says nothing of the window: with another, it goes on otherwise.
+                self._memory, self._window = Memo(), program.window_requests
+            return timing_of(program, simulate(self._dram, program, memory=self._memory))
+
+
+def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, log_lines: int = 0) -> Ended:
+    """Run a program to its end, with memory if there is one and no command is to be logged."""
+    device, config = dram.device, dram.config
+    _check_fits(program, dram)
     script = script_of(program)
     ratio = _clocks_per_core_cycle(program, device)
     front = fe.front_end(
         script,
-        mapping,
-        channels,
+        dram.mapping,
+        dram.channels,
         burst_bytes=device.burst_bytes,
         clocks_per_core_cycle=(ratio.numerator, ratio.denominator),
         window=_window(program),
-        write_hold=_HOLDS[config.writes],
+        # Where nothing limits the window, nothing holds a slot of it.
+        write_hold=port.POSTED if program.window_requests is None else _HOLDS[config.writes],
         width=config.requests_per_clock,
+        refresh_every=device.refresh_interval_clocks if config.refresh is Refresh.ALL_BANK else 0,
     )
-    kernel = Kernel(device, config, channels, log_lines)
-    kernel.channels[:, k.HOLD_SERVED_WRITES] = int(
-        config.writes is Writes.SERVED and program.window_requests is not None
-    )
+    kernel = Kernel(device, config, dram.channels, log_lines)
+    kernel.channels[:, k.HOLD_SERVED_WRITES] = int(front[fe.WRITE_HOLD] == port.SERVED)
     closed_loop.begin(front, script)
+    if memory is None or log_lines or not _run_remembering(kernel, front, script, memory):
+        _run(kernel, front, script)
+    return _closed(kernel, front, ratio)
+
+
+def _run(kernel: Kernel, front: Integers, script: Integers) -> None:
     while (stop := closed_loop.run_program(front, script, *kernel.arrays)) == closed_loop.MAKE_ROOM:
         kernel.empty_out()
-    if stop == closed_loop.STUCK:
-        raise InvariantError("nothing can move any more", where=f"simulation of {program.name}")
-    return _closed(kernel, front, ratio)
+    _check_over(stop)
+
+
+def _check_over(stop: int) -> None:
+    if stop != closed_loop.OVER:
+        raise InvariantError("nothing can move any more", where="simulation of a program")
+
+
+def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: Memo) -> bool:
+    """Run with memory; False, and nothing is changed, if a latency is too long to be remembered."""
+    untouched = front.copy(), kernel.state.copy()
+    table = np.concatenate((kernel.table, turning_tables(kernel.device)))
+    channels = len(kernel.channels)
+    counters, latencies = memory.counted(channels)
+    _, _, log = kernel.arrays
+    skipping.begin_remembering(
+        front, kernel.state, table, memory.arena, memory.states, memory.names, memory.scratch
+    )
+    while True:
+        stop = skipping.run_remembering(front, script, kernel.state, table, log, *memory.arrays, counters)
+        skipping.add_up(memory.arena, memory.moves, channels, counters, latencies)
+        if stop == closed_loop.MAKE_ROOM:
+            skipping.forget(memory.arena, memory.states, memory.moves, memory.scratch)
+        else:
+            break
+    if stop == skipping.GIVE_UP:
+        front[:], kernel.state[:] = untouched
+        return False
+    _check_over(stop)
+    skipping.end_remembering(front, kernel.state, table, memory.arena)
+    kernel.channels[:, k.COUNT : k.COUNT + k.COUNTERS] += counters.reshape(channels, -1)
+    kernel.channels[:, k.LATENCY : k.LATENCY + k.LATENCIES] += latencies.reshape(channels, -1)
+    return True
 
 
 def _closed(kernel: Kernel, front: Integers, ratio: Fraction) -> Ended:
@@ -134,12 +190,12 @@ def _window(program: Program) -> int | None:
     return window
 
 
-def _check_fits(program: Program, device: Device, channels: int) -> None:
-    capacity = device.channel_bytes * channels
+def _check_fits(program: Program, dram: Simulated) -> None:
+    capacity = dram.device.channel_bytes * dram.channels
     end = max((tensor.end_bytes for tensor in program.tensors), default=0)
     if end > capacity:
         raise ColfwError(
-            f"its tensors end at byte {end}, beyond the {capacity} bytes of {device.name}",
+            f"its tensors end at byte {end}, beyond the {capacity} bytes of {dram.device.name}",
             where=f"program {program.name}",
             hint="more channels, or a larger organisation",
         )
