@@ -19,19 +19,24 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numba
 import numpy as np
+from attrs import evolve
 
 from colfw.dram.requests import Trace
+from colfw.program import Advance, Buffer, Program, Repeat, Tensor, Tile, Transfer
 from colfw_memory.backend import SimulatedDram
-from colfw_memory.standards import GDDR6_14000
+from colfw_memory.config import DramConfig
+from colfw_memory.standards import GDDR6_14000, GDDR6_PAPER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from colfw.timing import Timing
 
 REQUESTS = 400_000
 ROUNDS = 9
@@ -127,9 +132,99 @@ def _beside(name: str, per_second: float) -> str:
 
 # --- closed loop ----------------------------------------------------------------------------------
 
+WEIGHT_BYTES = 1152 * 4608
+TILE_BYTES = 65_536
+CORE_HZ = 800_000_000
+
+
+def sequential_read(size_bytes: int) -> Program:
+    """One stream in tiles, without computation."""
+    return Program(
+        name="sequential read",
+        core_clock_hz=CORE_HZ,
+        tensors=(Tensor(name="data", base_bytes=0, size_bytes=size_bytes),),
+        buffers=(Buffer(name="in", slot_bytes=TILE_BYTES, slots=2),),
+        steps=(_tiles_of("data", size_bytes, 0),),
+        window_requests=16,
+    )
+
+
+def feed_forward(row_tiles: int) -> Program:
+    """The dense FFN of a transformer: inputs, both matrices read anew for each 16 rows, hidden and output."""
+    inputs, hidden = 16 * 1152, 16 * 4608
+    sizes = {
+        "inputs": row_tiles * inputs,
+        "up": WEIGHT_BYTES,
+        "hidden": row_tiles * hidden,
+        "down": WEIGHT_BYTES,
+        "outputs": row_tiles * inputs,
+    }
+    bases = np.cumsum([0, *sizes.values()])
+    moving = {"inputs": inputs, "hidden": hidden, "outputs": inputs}
+    row_tile = (
+        _tile("inputs", "in", "read", inputs),
+        _tiles_of("up", WEIGHT_BYTES, 256),
+        _tile("hidden", "out", "write", hidden),
+        _tile("hidden", "in", "read", hidden),
+        _tiles_of("down", WEIGHT_BYTES, 256),
+        _tile("outputs", "out", "write", inputs),
+    )
+    return Program(
+        name="feed-forward",
+        core_clock_hz=CORE_HZ,
+        tensors=tuple(
+            Tensor(name=name, base_bytes=int(base), size_bytes=size)
+            for (name, size), base in zip(sizes.items(), bases, strict=False)
+        ),
+        buffers=tuple(Buffer(name=name, slot_bytes=hidden, slots=2) for name in ("in", "out")),
+        steps=(
+            Repeat(
+                rounds=row_tiles,
+                body=row_tile,
+                advances=tuple(Advance(tensor=name, step_bytes=step) for name, step in moving.items()),
+            ),
+        ),
+    )
+
+
+def _tile(tensor: str, buffer: str, direction: Literal["read", "write"], size_bytes: int) -> Tile:
+    move = Transfer(tensor=tensor, buffer=buffer, direction=direction, offset_bytes=0, run_bytes=size_bytes)
+    return Tile(transfers=(move,))
+
+
+def _tiles_of(tensor: str, size_bytes: int, cycles: int) -> Repeat:
+    load = evolve(_tile(tensor, "in", "read", TILE_BYTES), compute_core_cycles=cycles)
+    step = Advance(tensor=tensor, step_bytes=TILE_BYTES)
+    return Repeat(rounds=size_bytes // TILE_BYTES, body=(load,), advances=(step,))
+
 
 def closed_loop() -> None:
-    """Programs, with and without skipping what recurs."""
+    """Programs on gddr6-paper with refresh, with and without skipping what recurs; then a long one."""
+    print(f"\n{'closed loop':24} {'bursts':>13} {'skipping':>10} {'without':>10} {'faster':>7}  bursts/s")
+    for program in (sequential_read(1 << 27), feed_forward(10), feed_forward(100)):
+        _run(feed_forward(1), skip=True)
+        _run(feed_forward(1), skip=False)
+        skipping, timing = _run(program, skip=True)
+        without, same = _run(program, skip=False)
+        assert timing == same
+        faster = f"{without / skipping:7.1f}"
+        bursts = timing.accesses
+        print(
+            f"{program.name:24} {bursts:13,} {skipping:8.2f} s {without:8.2f} s {faster}"
+            f"  {bursts / skipping:,.0f}"
+        )
+    for program in (sequential_read(12 << 30), feed_forward(6000)):
+        skipping, timing = _run(program, skip=True)
+        bursts = timing.accesses
+        print(f"{program.name:24} {bursts:13,} {skipping:8.2f} s {'':10} {'':7}  {bursts / skipping:,.0f}")
+
+
+def _run(program: Program, *, skip: bool) -> tuple[float, Timing]:
+    """How long a program takes on a memory that remembers nothing yet, and what comes out."""
+    dram = SimulatedDram(GDDR6_PAPER, DramConfig(skip_repetition=skip))
+    start = time.perf_counter()
+    timing = dram.run(program)
+    return time.perf_counter() - start, timing
 
 
 # --- memory ---------------------------------------------------------------------------------------

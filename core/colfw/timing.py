@@ -6,12 +6,25 @@ from typing import TYPE_CHECKING
 
 from attrs import field, fields, frozen, validators
 
+from colfw.dram.counts import ChannelCounts
 from colfw.errors import InvariantError
 
 if TYPE_CHECKING:
     from colfw.program import Program
 
 _count = validators.ge(0)
+_channels = validators.deep_iterable(validators.instance_of(ChannelCounts), validators.instance_of(tuple))
+
+_SANITY_BLOCK = "sanity block of a simulation"
+_OF_CHANNELS = (
+    "peak_bytes",
+    "row_hits",
+    "row_misses",
+    "row_conflicts",
+    "refreshes_issued",
+    "refreshes_waiting",
+)
+"""Totals that are the sum of what the channels count by the same name; accesses and refreshes due follow."""
 
 
 @frozen(kw_only=True)
@@ -20,7 +33,8 @@ class Timing:
 
     A Timing that contradicts itself cannot be made: bytes asked for are bytes served, bandwidth stays
     below the peak, refreshes due were issued or still wait, and every access is a hit, a miss or a
-    conflict.
+    conflict. Channels, where a memory counts them, run as long as the memory and add up to its totals;
+    they count whole bursts, so their bytes need not be the bytes asked for.
     """
 
     core_cycles: int = field(validator=_count)
@@ -48,6 +62,9 @@ class Timing:
     """Due, and not yet issued when the last request was done."""
     refreshes_due: int = field(default=0, validator=_count)
 
+    channels: tuple[ChannelCounts, ...] = field(default=(), validator=_channels)
+    """One of each memory channel; empty for a memory without."""
+
     def __attrs_post_init__(self) -> None:
         parts = self.compute_core_cycles + self.stall_core_cycles + self.other_core_cycles
         self._same("core cycles", "compute + stall + other", parts, self.core_cycles)
@@ -60,15 +77,25 @@ class Timing:
         if self.moved_bytes > self.peak_bytes:
             raise InvariantError(
                 f"moved {self.moved_bytes} bytes where the bus carries at most {self.peak_bytes}",
-                where="sanity block of a simulation",
+                where=_SANITY_BLOCK,
             )
+        if self.channels:
+            self._check_channels()
+
+    def _check_channels(self) -> None:
+        for number, counts in enumerate(self.channels):
+            self._same("memory cycles", f"channel {number}", counts.clocks, self.memory_cycles)
+            self._same("requests left over", f"channel {number}", counts.left_over, 0)
+        for name in _OF_CHANNELS:
+            added = sum(getattr(counts, name) for counts in self.channels)
+            self._same(name.replace("_", " "), "the sum of all channels", added, getattr(self, name))
 
     @staticmethod
     def _same(quantity: str, name: str, found: int, expected: int) -> None:
         if found != expected:
             raise InvariantError(
                 f"{quantity}: {name} gives {found}, expected {expected}",
-                where="sanity block of a simulation",
+                where=_SANITY_BLOCK,
             )
 
     @property
@@ -86,8 +113,19 @@ class Timing:
         return self.moved_bytes / self.peak_bytes if self.peak_bytes else 0.0
 
     def __add__(self, other: Timing) -> Timing:
-        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Timing)}
-        return Timing(**sums)
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _TOTALS}
+        return Timing(channels=self._channels_with(other), **sums)
+
+    def _channels_with(self, other: Timing) -> tuple[ChannelCounts, ...]:
+        """Channel by channel; nothing has as many channels as what it is added to."""
+        if NOTHING in (self, other):
+            return self.channels or other.channels
+        if len(self.channels) != len(other.channels):
+            raise InvariantError(
+                f"timings of {len(self.channels)} and of {len(other.channels)} channels do not add up",
+                where="sum of timings",
+            )
+        return tuple(mine + theirs for mine, theirs in zip(self.channels, other.channels, strict=True))
 
     def check_answers(self, program: Program) -> None:
         """Raise unless this is an answer to `program`: the bytes and cycles that it asked for."""
@@ -105,6 +143,8 @@ class Timing:
                     where=f"timing of {program.name}",
                 )
 
+
+_TOTALS = tuple(f.name for f in fields(Timing) if f.name != "channels")
 
 NOTHING = Timing(
     core_cycles=0,

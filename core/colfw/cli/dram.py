@@ -268,7 +268,7 @@ class LoadOptions:
     read_share: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0
     """Share of reads among the requests; default: 1.0."""
     points: Annotated[int, Parameter(validator=Number(gte=1))] = 16
-    """How many loads, evenly up to the peak or one request a clock; default: 16."""
+    """How many loads, evenly up to the peak of all channels; default: 16."""
     requests: Annotated[int, Parameter(validator=Number(gte=1))] = 20_000
     """How many requests at each load; default: 20000."""
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0

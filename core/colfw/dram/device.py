@@ -36,9 +36,14 @@ class DeviceCommand:
 
 @frozen(kw_only=True)
 class Constraint:
-    """After the `window`-th last of `preceding` at a node of `level`, `following` waits `clocks`.
+    """After the `window`-th last of `preceding` at a node of `level`, `following` waits `clocks` there.
 
-    `sibling`: what waits are the other nodes of the level, not the node of the preceding command.
+    A command is at every node that has to do with its banks: at the one above them, and at all below the
+    node that an all-bank command addresses. It is legal when none of these nodes makes it wait. The
+    `window`-th last counts all of `preceding` together, the one just issued being the last.
+
+    `sibling`: what waits are the other nodes of the same parent, not the node of the preceding command; of
+    a node that is alone below its parent, and of the channel, there are none.
     """
 
     level: str

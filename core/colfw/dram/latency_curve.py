@@ -1,8 +1,8 @@
 """Latency against load: what a read waits when a memory is asked for more and more of its bandwidth.
 
-The same seeded requests are offered at evenly spaced loads, up to the peak of the data bus, or to one
-request a clock where that is less, and each replay goes on until all are served. A request that finds its
-queue full waits outside of it: latency counts from the clock in which the memory takes it.
+The same seeded requests are offered at evenly spaced loads, up to the peak of all data buses (several
+requests a clock, where channels carry that much), and each replay goes on until all are served. A request
+that finds its queue full waits outside of it: latency counts from the clock in which the memory takes it.
 """
 
 from __future__ import annotations
@@ -134,17 +134,18 @@ class LatencyCurve:
 
 def peak_bytes_per_clock(device: Device, channels: int) -> Fraction:
     """What all data buses together can carry."""
-    return Fraction(channels * device.burst_bytes, device.burst_clocks)
+    return Fraction(channels * device.data_buses * device.burst_bytes, device.burst_clocks)
 
 
 def loads(device: Device, channels: int, points: int) -> tuple[Fraction, ...]:
     """How many clocks lie between two requests at each of `points` loads, the lowest first.
 
     >>> from types import SimpleNamespace
-    >>> [str(clocks) for clocks in loads(SimpleNamespace(burst_bytes=64, burst_clocks=4), 1, 2)]
-    ['8', '4']
+    >>> device = SimpleNamespace(burst_bytes=64, burst_clocks=4, data_buses=1)
+    >>> [str(clocks) for clocks in loads(device, 1, 2)], [str(clocks) for clocks in loads(device, 8, 2)]
+    (['8', '4'], ['1', '1/2'])
     """
-    most = min(peak_bytes_per_clock(device, channels) / device.burst_bytes, Fraction(1))
+    most = peak_bytes_per_clock(device, channels) / device.burst_bytes
     return tuple(points / (most * step) for step in range(1, points + 1))
 
 

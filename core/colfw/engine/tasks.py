@@ -48,7 +48,11 @@ class Step:
 
 _NOUNS = ("colfw.sites", "colfw.thresholds", "colfw.arrayfile", "colfw.profile", "colfw.samples")
 _MASKS = (*_NOUNS, "colfw.masks")
-_MACHINES = (*_MASKS, "colfw.placement", "colfw.program", "colfw.timing")
+_MACHINES = (*_MASKS, "colfw.placement", "colfw.program", "colfw.timing", "colfw.dram.counts")
+_DRAM = tuple(
+    f"colfw.dram.{name}" for name in ("device", "energy", "expressions", "requests", "spec", "standard")
+)
+"""What memories are made of: a plugin's fingerprint covers its own files only."""
 
 STEPS: Mapping[str, Step] = {
     "profile": Step(
@@ -66,7 +70,7 @@ STEPS: Mapping[str, Step] = {
     "simulate": Step(
         stage=StageName.SIMULATE,
         function="colfw.engine.steps.simulating:simulate",
-        code=_MACHINES,
+        code=(*_MACHINES, *_DRAM),
         unit="site iterations",
     ),
     "generate": Step(

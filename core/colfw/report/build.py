@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 from attrs import define, frozen
 
+from colfw.dram.counts import ChannelCounts
 from colfw.errors import InvariantError
 from colfw.masks import (
     MaskPolicy,
@@ -103,6 +104,7 @@ def build_tables(sources: Sources) -> dict[str, Table]:
         "regimes": _regime_rows(sources),
         "placements": _placement_rows(sources),
         "timing": _timing_rows(sources),
+        "memory_channels": _channel_rows(sources),
         "totals": _total_rows(sources),
         "scores": _score_rows(sources),
     }
@@ -304,6 +306,52 @@ def _timing_rows(sources: Sources) -> Iterator[Row]:
         case = _case(sources, result)
         for site, iteration, timing in _timings(result):
             yield {**case, "site": site, "iteration": iteration, **_timing_cells(timing)}
+
+
+def _channel_rows(sources: Sources) -> Iterator[Row]:
+    for result in sources.of("simulate"):
+        case = _case(sources, result)
+        found = json.loads(result.file("channels.json").read_bytes())
+        programs = [[_channel_cells(counted) for counted in channels] for channels in found["programs"]]
+        for entry in found["sites"]:
+            where = {**case, "site": entry["site"], "iteration": entry["iteration"]}
+            for channel, cells in enumerate(programs[entry["program"]]):
+                yield {**where, "channel": channel, **cells}
+
+
+def _channel_cells(counted: Row) -> Row:
+    commands = tuple((name, issued) for name, issued in counted["counts"]["commands"])
+    counts = ChannelCounts(**{**counted["counts"], "commands": commands})
+    energy = counted["energy"]
+    return {
+        **{name: getattr(counts, name) for name in _CHANNEL_CELLS},
+        "bytes_per_clock": _quotient(counts.moved_bytes, counts.clocks),
+        **{f"{name}_read_latency_clocks": value for name, value in counted["read_latency_clocks"].items()},
+        "commands": json.dumps(dict(commands)),
+        "energy_pj": None if energy is None else energy["total_pj"],
+        "energy_missing_states": None if energy is None else ", ".join(energy["missing_states"]),
+    }
+
+
+_CHANNEL_CELLS = (
+    "clocks",
+    "busy_share",
+    "moved_bytes",
+    "peak_bytes",
+    "peak_share",
+    "reads",
+    "writes",
+    "reads_forwarded",
+    "writes_merged",
+    "row_hits",
+    "row_misses",
+    "row_conflicts",
+    "row_buffer_hit_rate",
+    "refreshes_issued",
+    "refreshes_due",
+    "refreshes_waiting",
+)
+"""What a channel's counts know by the name of the column."""
 
 
 def _total_rows(sources: Sources) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from colfw.store.tables import Column, TableSchema
 
@@ -211,6 +211,64 @@ TIMING: Final = TableSchema(
     ),
 )  # fmt: skip
 
+_CLOCKS = "memory cycles"
+
+
+def _latency(name: str, meaning: str, kind: Literal["integer", "real"] = "integer") -> Column:
+    return Column(
+        f"{name}_read_latency_clocks",
+        kind,
+        _CLOCKS,
+        f"{meaning}; null where no read came back",
+        nullable=True,
+    )
+
+
+MEMORY_CHANNELS: Final = TableSchema(
+    name="memory_channels",
+    meaning="What each memory channel did for one site in one iteration; no rows for a memory without.",
+    key=("workload", "seed", "machine", "layout", "mask", "site", "iteration", "channel"),
+    columns=(
+        _WORKLOAD, _SEED, _EVIDENCE, _MACHINE, _LAYOUT, _MASK, _SITE, _ITERATION,
+        _count("channel", "The channel, from 0"),
+        _count("clocks", "Time taken, by the memory's clock", _CLOCKS),
+        _share("busy_share", "Clocks in which the data bus carried data, over clocks"),
+        _count("moved_bytes", "What the data bus carried: whole bursts, whatever was asked of them", "bytes"),
+        _count("peak_bytes", "What the data bus could have carried in that time", "bytes"),
+        Column("bytes_per_clock", "real", "bytes per memory cycle", "moved_bytes / clocks"),
+        _share("peak_share", "moved_bytes / peak_bytes"),
+        _count("reads", "Bursts asked for by reads", "requests"),
+        _count("writes", "Bursts asked for by writes", "requests"),
+        _count("reads_forwarded", "Of these reads, answered by a write that waited", "requests"),
+        _count("writes_merged", "Of these writes, merged into a write that waited", "requests"),
+        _count("row_hits", "Accesses that found their row open", "accesses"),
+        _count("row_misses", "Accesses that found no row open", "accesses"),
+        _count("row_conflicts", "Accesses that found another row open", "accesses"),
+        _share("row_buffer_hit_rate", "row_hits over accesses; null without any", nullable=True),
+        _latency("average", "Mean time from a read's arrival to its last word", "real"),
+        *(_latency(f"p{percent}", f"The smallest that {percent} % of these reads do not exceed")
+          for percent in (50, 95, 99)),
+        Column("commands", "text", "commands", "Commands issued, by the standard's names for them, as JSON"),
+        _count("refreshes_issued", "Refreshes issued", "refreshes"),
+        _count("refreshes_due", "Refreshes that fell due", "refreshes"),
+        _count("refreshes_waiting", "Due, and not yet issued when the last request was done", "refreshes"),
+        Column(
+            "energy_pj",
+            "real",
+            "pJ",
+            "Energy of the DRAM behind the channel, of what its currents cover; null where none are known",
+            nullable=True,
+        ),
+        Column(
+            "energy_missing_states",
+            "text",
+            "name",
+            "States that energy_pj lacks for want of a current, separated by commas; null where energy_pj is",
+            nullable=True,
+        ),
+    ),
+)  # fmt: skip
+
 TOTALS: Final = TableSchema(
     name="totals",
     meaning="The timing of a whole run: all sites and iterations added up, and held against the dense run.",
@@ -255,7 +313,8 @@ SCORES: Final = TableSchema(
 SCHEMAS: Final[Mapping[str, TableSchema]] = {
     schema.name: schema
     for schema in (
-        SITES, PROFILES, SPARSITY, CALIBRATION, REGIMES, PLACEMENTS, TOTALS, TIMING, SCORES,
+        SITES, PROFILES, SPARSITY, CALIBRATION, REGIMES, PLACEMENTS, TOTALS, TIMING, MEMORY_CHANNELS,
+        SCORES,
     )
 }  # fmt: skip
 """Every table by its name."""

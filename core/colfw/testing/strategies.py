@@ -23,6 +23,7 @@ from attrs import evolve, frozen
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from colfw.dram.counts import ChannelCounts, total
 from colfw.masks import MaskPolicy, MaskSet, SiteMask
 from colfw.placement import Epoch, Placement, SitePlacement
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
@@ -395,29 +396,106 @@ def slot_sizes_bytes(described: Iterable[Step]) -> dict[str, int]:
 
 
 @st.composite
+def channel_counts(draw: DrawFn, *, clocks: int | None = None, may_leave_over: bool = True) -> ChannelCounts:
+    """Counts of a DRAM channel that contradict nothing, with bursts of 64 bytes, over so many clocks."""
+    few = st.integers(0, 40)
+    read, written, forwarded, merged, undecided = (draw(few) for _ in range(5))
+    undecided = undecided if may_leave_over else 0
+    left_over = undecided + (draw(st.integers(0, 10)) if may_leave_over else 0)
+    decided = read + written + left_over - undecided
+    hits = draw(st.integers(0, decided))
+    misses = draw(st.integers(0, decided - hits))
+    accepted = read + written + forwarded + merged + left_over
+    writes = draw(st.integers(0, accepted))
+    issued, waiting = draw(few), draw(few)
+    commands = draw(st.dictionaries(st.sampled_from(["ACT", "RD", "WR"]), few))
+    latencies = draw(st.dictionaries(st.integers(1, 99), st.integers(1, 9), max_size=5))
+    return ChannelCounts(
+        burst_bytes=64,
+        clocks=draw(few) if clocks is None else clocks,
+        busy_clocks=draw(few),
+        peak_bytes=(read + written) * 64 + draw(few),
+        reads=accepted - writes,
+        writes=writes,
+        reads_served=read,
+        writes_served=written,
+        reads_forwarded=forwarded,
+        writes_merged=merged,
+        left_over=left_over,
+        row_hits=hits,
+        row_misses=misses,
+        row_conflicts=decided - hits - misses,
+        undecided=undecided,
+        open_clocks=draw(few),
+        closed_clocks=draw(few),
+        refreshes_issued=issued,
+        refreshes_waiting=waiting,
+        refreshes_due=issued + waiting,
+        commands=tuple(sorted(commands.items())),
+        read_latency_clocks=tuple(sorted(latencies.items())),
+    )
+
+
+@st.composite
 def timings(draw: DrawFn, *, answering: Program | None = None) -> Timing:
     """Timings that pass their sanity block; those `answering` a program report the work it asks for."""
     count = st.integers(0, 10**6)
     work = answering.work if answering else draw(_works())
-    stall, hits, misses, conflicts, refreshes = (draw(count) for _ in range(5))
+    stall, hits, misses, conflicts, issued, waiting = (draw(count) for _ in range(6))
     return Timing(
-        core_cycles=work.compute_core_cycles + work.other_core_cycles + stall,
-        compute_core_cycles=work.compute_core_cycles,
-        stall_core_cycles=stall,
-        other_core_cycles=work.other_core_cycles,
+        **_of_work(work, stall),
         memory_cycles=draw(count),
         peak_bytes=work.moved_bytes + draw(count),
-        read_bytes_requested=work.read_bytes,
-        read_bytes_served=work.read_bytes,
-        written_bytes_requested=work.written_bytes,
-        written_bytes_served=work.written_bytes,
         accesses=hits + misses + conflicts,
         row_hits=hits,
         row_misses=misses,
         row_conflicts=conflicts,
-        refreshes_issued=refreshes,
-        refreshes_due=refreshes,
+        refreshes_issued=issued,
+        refreshes_waiting=waiting,
+        refreshes_due=issued + waiting,
     )
+
+
+@st.composite
+def channel_timings(draw: DrawFn, *, channels: int = 2) -> Timing:
+    """Timings of a memory with so many channels, at least one, which add up to its totals."""
+    count = st.integers(0, 10**6)
+    clocks = draw(count)
+    each = tuple(draw(channel_counts(clocks=clocks, may_leave_over=False)) for _ in range(channels))
+    added = total(each)
+    read_bytes = draw(st.integers(0, added.peak_bytes))
+    work = Work(
+        compute_core_cycles=draw(count),
+        other_core_cycles=draw(count),
+        read_bytes=read_bytes,
+        written_bytes=draw(st.integers(0, added.peak_bytes - read_bytes)),
+    )
+    return Timing(
+        **_of_work(work, draw(count)),
+        memory_cycles=clocks,
+        peak_bytes=added.peak_bytes,
+        accesses=added.accesses,
+        row_hits=added.row_hits,
+        row_misses=added.row_misses,
+        row_conflicts=added.row_conflicts,
+        refreshes_issued=added.refreshes_issued,
+        refreshes_waiting=added.refreshes_waiting,
+        refreshes_due=added.refreshes_due,
+        channels=each,
+    )
+
+
+def _of_work(work: Work, stall_core_cycles: int) -> dict[str, Any]:
+    return {
+        "core_cycles": work.compute_core_cycles + work.other_core_cycles + stall_core_cycles,
+        "compute_core_cycles": work.compute_core_cycles,
+        "stall_core_cycles": stall_core_cycles,
+        "other_core_cycles": work.other_core_cycles,
+        "read_bytes_requested": work.read_bytes,
+        "read_bytes_served": work.read_bytes,
+        "written_bytes_requested": work.written_bytes,
+        "written_bytes_served": work.written_bytes,
+    }
 
 
 def _works() -> SearchStrategy[Work]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from colfw.dram.energy import energy_pj
 from colfw.dram.spec import resolve
-from colfw_memory.config import DramConfig
+from colfw_memory.config import DramConfig, Refresh
+from colfw_memory.controller.rules import check
 from colfw_memory.mapping import mapping_of
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class SimulatedDram:
         self.device = resolve(
             spec, timing_overrides=self.config.timing, organisation_overrides=self.config.organisation
         )
-        self.channels = self.config.channels or spec.channels
+        check(self.device, refreshed=self.config.refresh is Refresh.ALL_BANK)
+        self.channels = spec.channels if self.config.channels is None else self.config.channels
         self._runner: Runner | None = None
-        self.mapping = mapping_of(self.config.mapping or spec.mapping, self.device, self.channels)
+        mapping = spec.mapping if self.config.mapping is None else self.config.mapping
+        self.mapping = mapping_of(mapping, self.device, self.channels)
 
     def replay(
         self,

@@ -8,6 +8,8 @@ size, as in `RoBaRaCoChCo4`, where four bursts in a row stay in one channel.
 - `Ch` channel, `Ro` row, `Co` column, in bursts
 - `Ra` what lies between channel and bank group: ranks or pseudo-channels
 - `Ba` bank groups (low) and banks (high); or, if `Bg` is named as well, banks alone
+
+What there is one of need not be named, and is no field of the mapping.
 """
 
 from __future__ import annotations
@@ -52,17 +54,19 @@ class AddressMapping:
 
     @property
     def low_fields(self) -> int:
-        """How many fields lie below the lowest one of bank or row."""
+        """How many fields lie below the lowest one of bank or row; all of them where there is none."""
         parts = [field.part for field in self.fields]
-        return next(i for i, part in enumerate(parts) if part in (Part.BANK, Part.ROW))
+        return next((i for i, part in enumerate(parts) if part in (Part.BANK, Part.ROW)), len(parts))
 
     @property
     def stripe(self) -> int:
-        """Bursts from one change of bank or row to the next, over all channels."""
+        """Bursts from one change of bank or row to the next, over all channels; all, if there is none."""
         return math.prod(field.size for field in self.fields[: self.low_fields])
 
 
-_TOKEN = re.compile(r"(Ch|Ra|Bg|Ba|Ro|Co)(\d*)")
+MAX_FIELDS = 10
+"""That say something: for so many the front end has room."""
+_TOKEN = re.compile(r"(Ch|Ra|Bg|Ba|Ro|Co)([0-9]{0,18})")
 _HINT = "such as RoBaRaCoCh, ChRaBaRoCo or RoBaRaCoChCo4"
 
 
@@ -74,21 +78,28 @@ def mapping_of(name: str, device: Device, channels: int) -> AddressMapping:
     for position, (unit, _) in enumerate(tokens):
         if unit not in wholes:
             raise StudyError(f"{device.name} has no {unit}", where=f"mapping {name!r}", hint=_HINT)
-        parts = [other or 0 for token, other in tokens if token == unit]
-        if parts == [0]:
+        parts = [size for token, size in tokens if token == unit]
+        if parts == [None]:
             fields += wholes[unit]
         else:
-            fields.append(_part(name, wholes[unit], parts, [u for u, _ in tokens[:position]].count(unit)))
+            index = [token for token, _ in tokens[:position]].count(unit)
+            fields.append(_part(name, unit, wholes[unit], parts, index))
     _check_complete(name, {unit for unit, _ in tokens}, wholes)
+    # What there is one of needs no field.
+    fields = [field for field in fields if field.size > 1]
+    if len(fields) > MAX_FIELDS:
+        raise StudyError(
+            f"{len(fields)} fields; at most {MAX_FIELDS} can be told apart", where=f"mapping {name!r}"
+        )
     return AddressMapping(name=name, fields=tuple(fields))
 
 
-def _tokens(name: str) -> list[tuple[str, int]]:
-    """The fields as written, from low to high, with their sizes; 0 where none is given."""
+def _tokens(name: str) -> list[tuple[str, int | None]]:
+    """The fields as written, from low to high, with their sizes where one is given."""
     found = _TOKEN.findall(name)
     if not found or "".join(unit + size for unit, size in found) != name:
         raise StudyError(f"unknown mapping {name!r}", hint=_HINT)
-    return [(unit, int(size or 0)) for unit, size in reversed(found)]
+    return [(unit, int(size) if size else None) for unit, size in reversed(found)]
 
 
 def _wholes(device: Device, channels: int, *, groups_apart: bool) -> dict[str, list[Field]]:
@@ -108,14 +119,20 @@ def _wholes(device: Device, channels: int, *, groups_apart: bool) -> dict[str, l
     return units | ({"Bg": below[:-1]} if groups_apart and groups else {})
 
 
-def _part(name: str, whole: list[Field], parts: list[int], index: int) -> Field:
+def _part(name: str, unit: str, whole: list[Field], parts: list[int | None], index: int) -> Field:
     """One of several parts of a unit: what is given, or what the others leave."""
-    (only,) = whole if len(whole) == 1 else (None,)
-    given = math.prod(size for size in parts if size)
-    if only is None or parts.count(0) > 1 or only.size % given or (0 not in parts and only.size != given):
-        raise StudyError(f"parts {parts} are not the whole of one field", where=f"mapping {name!r}")
-    sizes = [size or only.size // given for size in parts]
-    return Field(part=only.part, size=sizes[index], weight=only.weight * math.prod(sizes[:index]))
+    total = math.prod(field.size for field in whole)
+    given = math.prod(size for size in parts if size is not None)
+    fits = given > 0 and (given == total if None not in parts else total % given == 0)
+    if len(whole) != 1 or parts.count(None) > 1 or not fits:
+        written = ", ".join(unit if size is None else f"{unit}{size}" for size in reversed(parts))
+        raise StudyError(
+            f"{written} are not the whole of {unit}, which counts {total}",
+            where=f"mapping {name!r}",
+            hint="bank groups and banks are divided apart, as Bg and Ba" if len(whole) > 1 else None,
+        )
+    sizes = [total // given if size is None else size for size in parts]
+    return Field(part=whole[0].part, size=sizes[index], weight=whole[0].weight * math.prod(sizes[:index]))
 
 
 def _check_complete(name: str, named: set[str], wholes: dict[str, list[Field]]) -> None:

@@ -12,46 +12,7 @@ from hypothesis import strategies as st
 
 from colfw.dram.counts import ChannelCounts, total
 from colfw.errors import InvariantError
-
-few = st.integers(0, 40)
-
-
-@st.composite
-def channel_counts(draw: st.DrawFn) -> ChannelCounts:
-    """Counts that contradict nothing, made from what they are sums of."""
-    read, written, forwarded, merged, hits, misses, undecided = (draw(few) for _ in range(7))
-    left_over = draw(st.integers(0, 10)) + undecided
-    decided = read + written + left_over - undecided
-    hits, misses = min(hits, decided), min(misses, decided - min(hits, decided))
-    issued, waiting = draw(few), draw(few)
-    accepted = read + written + forwarded + merged + left_over
-    writes = draw(st.integers(0, accepted))
-    return ChannelCounts(
-        burst_bytes=64,
-        clocks=draw(few),
-        busy_clocks=draw(few),
-        peak_bytes=(read + written) * 64 + draw(few),
-        reads=accepted - writes,
-        writes=writes,
-        reads_served=read,
-        writes_served=written,
-        reads_forwarded=forwarded,
-        writes_merged=merged,
-        left_over=left_over,
-        row_hits=hits,
-        row_misses=misses,
-        row_conflicts=decided - hits - misses,
-        undecided=undecided,
-        open_clocks=draw(few),
-        closed_clocks=draw(few),
-        refreshes_issued=issued,
-        refreshes_waiting=waiting,
-        refreshes_due=issued + waiting,
-        commands=tuple(sorted(draw(st.dictionaries(st.sampled_from(["ACT", "RD", "WR"]), few)).items())),
-        read_latency_clocks=tuple(
-            sorted(draw(st.dictionaries(st.integers(1, 99), st.integers(1, 9), max_size=5)).items())
-        ),
-    )
+from colfw.testing.strategies import channel_counts
 
 
 @given(channel_counts(), channel_counts(), channel_counts())

@@ -147,11 +147,17 @@ def test_a_stream_without_a_read_is_refused() -> None:
 
 
 @given(channels=st.integers(1, 16), points=st.integers(1, 40))
-def test_loads_are_even_steps_up_to_the_peak_or_one_request_a_clock(channels: int, points: int) -> None:
-    """The last is the most there can be; each is the same step above the one before."""
+def test_loads_are_even_steps_up_to_the_peak_of_all_channels(channels: int, points: int) -> None:
+    """The last is the most there can be, also beyond one request a clock; all steps are the same."""
     rates = [1 / clocks for clocks in loads(DEVICE, channels, points)]
-    most = min(Fraction(channels, DEVICE.burst_clocks), Fraction(1))
+    most = Fraction(channels, DEVICE.burst_clocks)
     assert rates == [most * step / points for step in range(1, points + 1)]
+
+
+def test_two_data_buses_carry_twice_as_much() -> None:
+    """A channel of two pseudo-channels is loaded up to the peak of both."""
+    one, two = (loads(evolve(DEVICE, data_buses=buses), 1, 3) for buses in (1, 2))
+    assert one == tuple(2 * clocks for clocks in two)
 
 
 def test_a_memory_below_its_limit_gives_what_is_asked_and_waits_no_longer(curve: LatencyCurve) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from html import unescape
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from attrs import evolve
 
 from colfw import hookimpl
 from colfw.binding import bind
+from colfw.dram.counts import ChannelCounts
+from colfw.dram.energy import Energy
 from colfw.engine import run as run_module
 from colfw.engine.estimate import estimate
 from colfw.engine.listeners import Silent
@@ -22,6 +25,7 @@ from colfw.errors import StudyError, UnavailableError
 from colfw.plugins import Candidate, Owner, PluginPolicy, load_plugins
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
 from colfw.records import (
+    AcceleratorSpec,
     LayoutSpec,
     ListenerSpec,
     MemorySpec,
@@ -36,9 +40,9 @@ from colfw.store.tables import read_parquet
 from colfw.study import study_from
 from colfw.vocabulary import SourceKind
 from colfw_tiny import plugin as tiny
-from colfw_tiny.config import BusConfig, DenoiserConfig
+from colfw_tiny.config import ArrayConfig, BusConfig, DenoiserConfig
 from colfw_tiny.layout import HotFirst
-from colfw_tiny.machine import TinyBus
+from colfw_tiny.machine import TinyArray, TinyBus
 from colfw_tiny.workload import TinyDenoiser
 
 if TYPE_CHECKING:
@@ -51,7 +55,7 @@ if TYPE_CHECKING:
     from colfw.plugins import Registry
     from colfw.profile import SiteProfile
     from colfw.program import Program
-    from colfw.protocols import DenoiseRequest, StageEvent
+    from colfw.protocols import DenoiseRequest, LoweringRequest, StageEvent
     from colfw.samples import Samples, Score
     from colfw.timing import Timing
 
@@ -76,6 +80,64 @@ class Liar:
         honest = TinyBus(BusConfig()).run(program)
         half = honest.read_bytes_requested // 2
         return evolve(honest, read_bytes_requested=half, read_bytes_served=half)
+
+
+class Channelled:
+    """A memory of two channels, of which the second has nothing to do; it keeps a list of what it ran."""
+
+    ran: ClassVar[list[Program]] = []
+
+    def run(self, program: Program) -> Timing:
+        self.ran.append(program)
+        bus = TinyBus(BusConfig()).run(program)
+        reads = 3 if bus.peak_bytes else 0
+        busy = ChannelCounts(
+            burst_bytes=1,
+            clocks=bus.memory_cycles,
+            peak_bytes=bus.peak_bytes,
+            reads=reads,
+            reads_served=reads,
+            row_misses=reads,
+            commands=(("ACT", reads), ("RD", reads)),
+            read_latency_clocks=((20, 2), (50, 1)) if reads else (),
+        )
+        idle = ChannelCounts(burst_bytes=1, clocks=bus.memory_cycles)
+        return evolve(bus, accesses=reads, row_misses=reads, channels=(busy, idle))
+
+
+class Costing(Channelled):
+    """The same, and a read costs 7 pJ; of a channel without one nothing is known."""
+
+    def energy(self, counts: ChannelCounts) -> Energy | None:
+        if not counts.reads:
+            return None
+        return Energy(
+            by_command=(("RD", self.picojoules(counts)),),
+            background=(),
+            covered_states=("VDD 4R",),
+            missing_states=("VDD 0", "VPP 4R"),
+            source="made up",
+        )
+
+    def picojoules(self, counts: ChannelCounts) -> float:
+        return 7.0 * counts.reads
+
+
+class Creating(Costing):
+    """A memory whose reads yield energy."""
+
+    def picojoules(self, counts: ChannelCounts) -> float:
+        return -1.0
+
+
+class Nameless(TinyArray):
+    """An array whose programs say nothing of the iteration: equal ones are equal."""
+
+    def __init__(self) -> None:
+        super().__init__(ArrayConfig())
+
+    def lower(self, request: LoweringRequest) -> Program:
+        return evolve(super().lower(request), name=request.site.name)
 
 
 class Absent:
@@ -182,7 +244,13 @@ class Hooks:
 
     @hookimpl
     def colfw_memories(self) -> Iterator[MemorySpec]:
-        yield MemorySpec(name="liar", summary="Lies", api_version=1, factory="fake_run:Liar")
+        for name in ("liar", "channelled", "costing", "creating"):
+            factory = f"fake_run:{name.capitalize()}"
+            yield MemorySpec(name=name, summary="A memory", api_version=1, factory=factory)
+
+    @hookimpl
+    def colfw_accelerators(self) -> Iterator[AcceleratorSpec]:
+        yield AcceleratorSpec(name="nameless", summary="An array", api_version=1, factory="fake_run:Nameless")
 
     @hookimpl
     def colfw_metrics(self) -> Iterator[MetricSpec]:
@@ -279,6 +347,72 @@ def test_a_memory_that_lies_is_caught_by_the_sanity_block(tmp_path: Path) -> Non
     assert error is not None
     assert error.startswith("memory 'liar' of bad-luck 1.3: timing of layers.0.mlp iteration 0: bytes read:")
     assert not (ended.directory.path / "tables" / "timing.csv").exists()
+
+
+def with_memory(name: str, accelerator: str = "tiny-array") -> dict[str, Any]:
+    return {"machines": [{"name": "it", "accelerator": accelerator, "memory": name}], "metrics": []}
+
+
+def test_every_channel_of_a_memory_has_its_row(tmp_path: Path) -> None:
+    """Beside each row of `timing` there is one a channel, with what follows from its counts."""
+    ended = run(tmp_path, **with_memory("channelled"))
+    timing, channels = rows(ended, "timing"), rows(ended, "memory_channels")
+    assert len(channels) == 2 * len(timing)
+    key = ("workload", "seed", "evidence", "machine", "layout", "mask", "site", "iteration")
+    for busy, idle, total in zip(channels[::2], channels[1::2], timing, strict=True):
+        assert [busy[name] for name in key] == [idle[name] for name in key] == [total[name] for name in key]
+        assert (busy["channel"], idle["channel"]) == (0, 1)
+        assert busy["clocks"] == idle["clocks"] == total["memory_cycles"]
+        assert busy["bytes_per_clock"] == 3 / busy["clocks"]
+        assert (busy["row_misses"], busy["row_buffer_hit_rate"]) == (total["row_misses"], 0.0)
+        found = [busy[f"{name}_read_latency_clocks"] for name in ("average", "p50", "p95", "p99")]
+        assert found == [30.0, 20, 50, 50]
+        assert (busy["commands"], idle["commands"]) == ('{"ACT": 3, "RD": 3}', "{}")
+        assert idle["row_buffer_hit_rate"] is idle["average_read_latency_clocks"] is None
+        assert busy["energy_pj"] is busy["energy_missing_states"] is None
+
+
+def test_the_energy_of_a_channel_is_what_its_memory_says(tmp_path: Path) -> None:
+    """It stands beside the states that it lacks, and is null where the memory knows none."""
+    ended = run(tmp_path, **with_memory("costing"))
+    energies = [(row["energy_pj"], row["energy_missing_states"]) for row in rows(ended, "memory_channels")]
+    assert energies[::2] == [(21.0, "VDD 0, VPP 4R")] * (len(energies) // 2)
+    assert set(energies[1::2]) == {(None, None)}
+
+
+def test_an_energy_that_is_none_names_the_memory(tmp_path: Path) -> None:
+    """A memory that gains energy fails its own simulation, not the report."""
+    ended = run(tmp_path, **with_memory("creating"))
+    assert {result.error for result in ended.failures} == {
+        "memory 'creating' of bad-luck 1.3: -1.0 pJ is no energy (while it worked out energy)"
+    }
+    assert (ended.directory.path / "report.html").exists()
+
+
+def test_channels_change_no_other_table(tmp_path: Path) -> None:
+    """A memory without channels has no table of them, and the rest is the same byte for byte."""
+    plain = run(tmp_path, **with_memory("channelled")).manifest.tables
+    costed = run(tmp_path, **with_memory("costing")).manifest.tables
+    assert {name for name in plain if plain[name] != costed[name]} == {
+        "tables/memory_channels.csv",
+        "tables/memory_channels.parquet",
+    }
+    bare = run(tmp_path, **with_memory("tiny-bus")).manifest.tables
+    assert plain.keys() - bare.keys() == {"tables/memory_channels.csv", "tables/memory_channels.parquet"}
+
+
+def test_equal_programs_are_run_once(tmp_path: Path) -> None:
+    """Every iteration has its rows, and those that ask for the same are simulated and kept once."""
+    Channelled.ran.clear()
+    dense = [{"name": "tiny-hot-first", "masks": ["dense"]}]
+    ended = run(tmp_path, layouts=dense, **with_memory("channelled", "nameless"))
+    sites = {row["site"] for row in rows(ended, "timing")}
+    assert len(rows(ended, "memory_channels")) == 2 * 6 * len(sites)
+    assert len(Channelled.ran) == len(set(Channelled.ran)) == len(sites)
+    [task] = [result.task for result in ended.results if result.task.step == "simulate"]
+    stored = ObjectStore(tmp_path / "cache").find(task.digest)
+    assert stored is not None
+    assert len(json.loads(stored.file("channels.json").read_bytes())["programs"]) == len(sites)
 
 
 def test_nan_in_an_activation_names_site_and_iteration(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ DECISIVE = {
     f"colfw.{name}"
     for name in (
         "arrayfile",
+        "dram.counts",
         "masks",
         "placement",
         "profile",
@@ -47,3 +48,10 @@ def test_code_versions_are_stable_and_tell_steps_apart(name: str) -> None:
     """A step has one code version, and no other step shares it."""
     versions = [step.code_version for step in STEPS.values()]
     assert versions.count(STEPS[name].code_version) == 1
+
+
+def test_what_memories_are_made_of_is_in_the_code_version_of_a_simulation() -> None:
+    """A memory plugin resolves its DRAM by core's code, which its own fingerprint does not cover."""
+    made_of = {"colfw.dram.energy", "colfw.dram.spec", "colfw.dram.requests"}
+    needed = made_of.union(*map(imports().find_upstream_modules, made_of))
+    assert {name for name in needed if name.startswith("colfw.dram.")} <= set(STEPS["simulate"].code)

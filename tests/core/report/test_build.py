@@ -63,11 +63,8 @@ def case(folder: Path, profile: ActivationProfile, mask: MaskPolicy, core_cycles
         )
         for m in masks.sites
     )
-    rows = [
-        {"site": m.site.name, "iteration": i, **attrs.asdict(timing(core_cycles))}
-        for m in masks.sites
-        for i in range(len(m.hot))
-    ]
+    totals = attrs.asdict(timing(core_cycles), filter=attrs.filters.exclude("channels"))
+    rows = [{"site": m.site.name, "iteration": i, **totals} for m in masks.sites for i in range(len(m.hot))]
     context = {"layout": "plain", "mask": mask.label}
     place = stored(
         folder / f"place-{mask.label}",
@@ -81,6 +78,7 @@ def case(folder: Path, profile: ActivationProfile, mask: MaskPolicy, core_cycles
         "simulate",
         {**context, "machine": "m"},
         timings__json=json.dumps(rows).encode(),
+        channels__json=b'{"sites": [], "programs": []}',
     )
     return [place, simulate]
 

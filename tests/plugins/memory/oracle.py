@@ -104,15 +104,19 @@ class Timing:
             list(itertools.product(*(range(count) for count in counts[:depth])))
             for depth in range(len(device.levels))
         ]
+        depths = range(len(self.nodes))
+        self.concerned = {
+            node: [at for depth in depths for at in self.touched(node, depth)]
+            for level in self.nodes
+            for node in level
+        }
         self.constraints = device.constraints
         self.past: dict[tuple[int, Node], list[int]] = {}
         self.earliest: dict[tuple[str, Node], int] = {}
 
     def legal(self, command: str, node: Node, clock: int) -> bool:
-        """A command must be legal at every level of the path to its node."""
-        return all(
-            self.earliest.get((command, node[:depth]), 0) <= clock for depth in range(len(node), -1, -1)
-        )
+        """A command must be legal at every level of the path to its node, and in every node below it."""
+        return all(self.earliest.get((command, at), 0) <= clock for at in self.concerned[node])
 
     def issued(self, command: str, node: Node, clock: int) -> None:
         """Constraints combine by the maximum; a window counts back from the latest issue at a node."""
@@ -136,7 +140,8 @@ class Timing:
         return [at for at in self.nodes[depth] if at[: len(node)] == node[:depth]]
 
     def others(self, node: Node) -> list[Node]:
-        return [at for at in self.nodes[len(node)] if at != node]
+        """The siblings of a node: those of the same parent."""
+        return [at for at in self.nodes[len(node)] if at != node and at[:-1] == node[:-1]]
 
 
 @define
@@ -409,15 +414,19 @@ def replay(
     clocks_apart: Fraction = Fraction(1),
     drain: bool = False,
 ) -> OracleReplay:
-    """Offer the requests in order, at most one a clock, and again while they are refused.
+    """Offer the requests in order, and again while they are refused.
 
     Clock k is the time from k - 1 to k; the i-th request is due in the clock that i * `clocks_apart` lies in.
+    At most one a clock is taken, or as many as are due in one where they are less than a clock apart.
     """
     mapping = mapping or robaracoch(device, channels)
     simulated = [Channel(device, number, scheduler, refresh=refresh) for number in range(channels)]
+    most_a_clock = math.ceil(1 / clocks_apart)
     taken = 0
     for clock in itertools.count(1):
-        if taken < len(trace) and clock >= 1 + math.floor(taken * clocks_apart):
+        for _ in range(most_a_clock):
+            if taken == len(trace) or clock < 1 + math.floor(taken * clocks_apart):
+                break
             address = int(trace.address[taken])
             request = Request(
                 number=taken,
@@ -426,7 +435,9 @@ def replay(
                 arrival=clock - 1,
                 place=mapping(address),
             )
-            taken += simulated[request.place.channel].take(request)
+            if not simulated[request.place.channel].take(request):
+                break
+            taken += 1
         if taken == len(trace) and (not drain or all(channel.is_idle for channel in simulated)):
             break
         for channel in simulated:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import frozen
 
 from colfw.dram.counts import ChannelCounts
 from colfw.dram.device import Role
@@ -13,6 +14,8 @@ from colfw_memory.controller import kernel as k
 from colfw_memory.controller.tables import ACT, MAX_BANKS, PRE, PREA, RD, REF, UNITS, WR
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from colfw.dram.device import Device
     from colfw_memory.controller.words import Integers
 
@@ -24,15 +27,22 @@ ROLES = {
     PREA: Role.PRECHARGE_ALL,
     REF: Role.REFRESH,
 }
+_ALL_BANKS = (1 << MAX_BANKS) - 1
 
 
-def counts_of(
-    channel: Integers, table: Integers, device: Device, end: int, spilled: Counter[int]
-) -> ChannelCounts:
-    """The counts of one channel that has been ticked up to and including clock `end`.
+@frozen(kw_only=True, eq=False)
+class Aside:
+    """What there was no room for in the kernel."""
 
-    `spilled` are the read latencies that were too long for the kernel's histogram.
-    """
+    latencies: Counter[int]
+    """Read latencies too long for the histogram."""
+    on_the_way: Integers
+    """Reads that had not come back when the ring was emptied: the clocks in which they do, and how long
+    each takes, a column a read."""
+
+
+def counts_of(channel: Integers, table: Integers, device: Device, end: int, aside: Aside) -> ChannelCounts:
+    """The counts of one channel that has been ticked up to and including clock `end`."""
     counters = channel[k.COUNT : k.COUNT + k.COUNTERS].tolist()
     issued = counters[k.ISSUED : k.ISSUED + len(ROLES)]
     left_over, undecided = _waiting(channel)
@@ -41,7 +51,7 @@ def counts_of(
         burst_bytes=device.burst_bytes,
         clocks=end,
         busy_clocks=-(-(issued[RD] + issued[WR]) * device.burst_clocks // device.data_buses),
-        peak_bytes=-(-end * device.data_buses * device.burst_bytes // device.burst_clocks),
+        peak_bytes=_most_bursts(device, end) * device.burst_bytes,
         reads=counters[k.ACCEPTED + k.READS],
         writes=counters[k.ACCEPTED + k.WRITES],
         reads_served=counters[k.SERVED + k.READS],
@@ -61,15 +71,26 @@ def counts_of(
         commands=tuple(
             sorted((device.named(ROLES[number]).name, times) for number, times in enumerate(issued) if times)
         ),
-        read_latency_clocks=_latencies(channel, end, spilled),
+        read_latency_clocks=_latencies(channel, end, aside),
     )
+
+
+def _most_bursts(device: Device, end: int) -> int:
+    """How many the data buses can have begun by clock `end`: whole ones, the last may be under way.
+
+    Where data of a write comes later after its command than that of a read (no standard is like that),
+    WR may follow RD sooner than bursts follow each other: one burst more on each bus.
+    """
+    early = min(device.burst_clocks - 1, max(0, device.write_latency_clocks - device.read_latency_clocks))
+    return device.data_buses * -(-(end + early) // device.burst_clocks) if end else 0
 
 
 def _waiting(channel: Integers) -> tuple[int, int]:
     """Requests that were not served, and those of them for which nothing was done."""
     slots = [int(slot) for at in range(2 * MAX_BANKS) for slot in _list_from(channel, at)]
-    active = int(channel[k.ACTIVE_BANKS]).bit_count()
-    return len(slots) + active, sum(channel[k.SLOT_BEGUN + slot] == 0 for slot in slots)
+    # Of 64 banks, the last is the sign.
+    active = (int(channel[k.ACTIVE_BANKS]) & _ALL_BANKS).bit_count()
+    return len(slots) + active, sum(int(channel[k.SLOT_BEGUN + slot]) == 0 for slot in slots)
 
 
 def _list_from(channel: Integers, at: int) -> list[int]:
@@ -88,14 +109,20 @@ def _still_open(channel: Integers, end: int) -> int:
     return int((end + 1 - since[is_open]).sum())
 
 
-def _latencies(channel: Integers, end: int, spilled: Counter[int]) -> tuple[tuple[int, int], ...]:
+def _latencies(channel: Integers, end: int, aside: Aside) -> tuple[tuple[int, int], ...]:
     """How often each read latency occurred, without the reads that had not come back at the end."""
     bins = channel[k.LATENCY : k.LATENCY + k.LATENCIES]
     often = Counter({int(clocks): int(bins[clocks]) for clocks in np.flatnonzero(bins)})
-    often.update(spilled)
-    pushed = int(channel[k.PUSHED_READS])
-    for place in range(pushed - 1, max(0, pushed - k.RELEASES) - 1, -1):
-        if channel[k.READ_RING + place % k.RELEASES] <= end:
-            break
-        often[int(channel[k.READ_RING_LATENCY + place % k.RELEASES])] -= 1
+    often.update(aside.latencies)
+    for clocks, takes in (aside.on_the_way, in_ring(channel)):
+        often.subtract(takes[clocks > end].tolist())
     return tuple(sorted((clocks, times) for clocks, times in often.items() if times))
+
+
+def in_ring(channel: Integers) -> NDArray[np.int64]:
+    """The reads in the ring: the clocks in which they come back, and how long each takes."""
+    pushed = int(channel[k.PUSHED_READS])
+    # Where nobody lets them go, the ring holds the last ones; those before have come back.
+    first = max(int(channel[k.RELEASED_READS]), pushed - k.RELEASES)
+    places = np.arange(first, pushed) % k.RELEASES
+    return np.stack((channel[k.READ_RING + places], channel[k.READ_RING_LATENCY + places]))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from colfw.dram.device import Role
-from colfw_memory.controller.compiling import compiled, inlined
+from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.front_end import CHANNELS, CLOCK, IN_FLIGHT
 from colfw_memory.controller.kernel import (
     ACTIVE_BANKS,
@@ -142,7 +142,7 @@ def _label(names: Words, row: int, bank: int) -> int:
 NAMES_WORDS = 3 * LABELS + 1
 
 
-@compiled
+@called
 def capture(f: Words, s: Words, t: Words, names: Words, by: int, out: Words) -> int:
     """Write the state of all channels to `out`, banks turned back by `by`; how many words it takes.
 
@@ -280,7 +280,7 @@ def _capture_ring(
 # --- and back ---------------------------------------------------------------------------------------
 
 
-@compiled
+@called
 def restore(f: Words, s: Words, t: Words, w: Words, begin: int, shift: int, refresh_at: int) -> None:
     """Read a state back, as of the front end's clock; its tiles are counted from `shift` further on."""
     f[IN_FLIGHT] = w[begin]

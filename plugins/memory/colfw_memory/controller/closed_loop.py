@@ -25,8 +25,11 @@ from colfw_memory.controller.words import words
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers
 
-OVER, MAKE_ROOM, STUCK = range(3)
-"""How a run stops: all is done, a log or spill must be emptied, or nothing can ever move again."""
+OVER, MAKE_ROOM, STUCK, GO_ON = range(4)
+"""How a run stops: all is done, a log or spill must be emptied, nothing can ever move again, or it has
+gone on for a while, and whoever called may want to stop it."""
+A_WHILE = 1 << 14
+"""Stops of the port: about a second."""
 
 
 @compiled
@@ -42,7 +45,7 @@ def begin(front: Integers, program: Integers) -> None:
 def run_program(front: Integers, program: Integers, state: Integers, table: Integers, log: Integers) -> int:
     """Run until the end, or until the caller must make room."""
     f, g, s, t, lines = words(front), words(program), words(state), words(table), words(log)
-    while True:
+    for _ in range(A_WHILE):
         direct(f, g)
         reason = run_port(f, s, t, lines)
         note_tiles(f, s)
@@ -58,3 +61,4 @@ def run_program(front: Integers, program: Integers, state: Integers, table: Inte
                     return MAKE_ROOM
             f[CLOCK] = f[SYNCED] = f[EVENT]
             f[TURN] = 0
+    return GO_ON

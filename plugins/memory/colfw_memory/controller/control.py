@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colfw_memory.controller.compiling import compiled, inlined
+from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.front_end import (
     CLAIMED_OUT,
     CLOCK,
@@ -237,7 +237,7 @@ def _pass_tile(f: Words, g: Words, tile: int) -> None:
 # --- all together -----------------------------------------------------------------------------------
 
 
-@compiled
+@called
 def direct(f: Words, g: Words) -> None:
     """Move on whatever may move in this clock."""
     moved = True

@@ -39,6 +39,7 @@ from colfw_memory.controller.script import (
     TRANSFER_WORDS,
     TRANSFERS,
 )
+from colfw_memory.mapping import MAX_FIELDS
 
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers, Words
@@ -71,7 +72,6 @@ REFRESH_EVERY = 20  # clocks; 0 without refresh
 LOAD_PIECE = 24
 STORE_PIECE = 40
 LEFT, BANK, ROW, CHANNEL, COLUMN, DIGIT = range(6)
-MAX_FIELDS = 10
 
 # --- computation ------------------------------------------------------------------------------------
 COMPUTING = 56  # whether the tile at the cursor computes

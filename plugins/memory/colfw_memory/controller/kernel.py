@@ -226,7 +226,7 @@ def _restrain(s: Words, c: int, t: Words, command: int, bank: int, clock: int) -
         ready = c + READY + t[PUSH_FOLLOWING + i] * MAX_BANKS
         until = clock + t[PUSH_CLOCKS + i]
         span = t[PUSH_SPAN + i]
-        if span == 1:
+        if span == 1 and t[PUSH_OUTSIDE + i] == 0:
             s[ready + bank] = max(s[ready + bank], until)
         elif t[PUSH_OUTSIDE + i] == 0:
             first = ready + t[FIRST_BANK + t[PUSH_LEVEL + i] * MAX_BANKS + bank]

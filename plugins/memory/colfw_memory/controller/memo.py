@@ -17,9 +17,10 @@ import numpy as np
 from attrs import field, frozen
 
 from colfw_memory.controller.canonical import LABELS, NAMES_WORDS
-from colfw_memory.controller.compiling import compiled, inlined
-from colfw_memory.controller.front_end import LOAD_PIECE, MAX_FIELDS
+from colfw_memory.controller.compiling import called, inlined
+from colfw_memory.controller.front_end import LOAD_PIECE
 from colfw_memory.controller.kernel import COUNTERS, LATENCIES
+from colfw_memory.mapping import MAX_FIELDS
 
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers, Words
@@ -130,7 +131,7 @@ def hash_of(w: Words, begin: int, count: int) -> int:
     return mixed
 
 
-@compiled
+@called
 def state_of(a: Words, table: Words, w: Words, count: int, labels: int) -> int:
     """The record of a state, newly made if it is not known."""
     mixed = hash_of(w, 0, count)
@@ -176,13 +177,13 @@ def _entry_of(a: Words, table: Words, key: Words, mixed: int) -> int:
     return at
 
 
-@compiled
+@called
 def find_move(a: Words, table: Words, key: Words) -> int:
     """The record of the move with this key; 0 if it is not known."""
     return table[_entry_of(a, table, key, hash_of(key, 0, KEY_WORDS))]
 
 
-@compiled
+@called
 def new_move(a: Words, table: Words, key: Words) -> int:
     """A record with this key, at the end of the arena: what it came to is for the caller to fill in."""
     mixed = hash_of(key, 0, KEY_WORDS)

@@ -6,15 +6,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colfw_memory.controller.compiling import compiled
+from colfw_memory.controller.compiling import compiled, inlined
 from colfw_memory.controller.kernel import (
     ACTIVE_BANKS,
+    ANSWERED,
     CHANNEL_WORDS,
     LOG_BEGIN,
     NOW,
+    PUSHED_READS,
     QUEUED,
+    READ_RING,
     READS,
     REFUSED,
+    RELEASED_READS,
+    RELEASES,
     ROW_SLOT,
     WRITES,
     offer,
@@ -28,13 +33,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from colfw_memory.controller.words import Integers
+    from colfw_memory.controller.words import Integers, Words
 
 FOREVER = 1 << 60
 NEXT_REQUEST, OFFERED_AT, TAKEN_THEN, LAST_TAKEN = range(4)
 """Where the front end is: the next request of the trace, the clock in which it is offered, how many were
 taken in that clock, and the clock in which the last one was."""
 FRONT_WORDS = 4
+
+
+@inlined
+def _must_pause(s: Words, c: int) -> bool:
+    """Whether log, spill or the ring of reads must be emptied before the channel can go on."""
+    if s[c + PUSHED_READS] - s[c + RELEASED_READS] == RELEASES:
+        # Those that have come back, in any case no later than the replay ends, may be overwritten.
+        while (
+            s[c + RELEASED_READS] < s[c + PUSHED_READS]
+            and s[c + READ_RING + (s[c + RELEASED_READS] & (RELEASES - 1))] < s[c + NOW]
+        ):
+            s[c + RELEASED_READS] += 1
+    return bool(paused(s, c) or s[c + PUSHED_READS] - s[c + RELEASED_READS] == RELEASES)
 
 
 @compiled
@@ -68,10 +86,12 @@ def replay(
                 clock = s[c + NOW] + s[c + ROW_SLOT]
                 taken = 0
                 refused = False
-            if paused(s, c):
+            if _must_pause(s, c):
                 done = False
                 break
-        elif offer(s, c, t, int(is_write[i]), bank[i], row[i], place[i], clock, 0) == REFUSED:
+            continue
+        answer = offer(s, c, t, int(is_write[i]), bank[i], row[i], place[i], clock, 0)
+        if answer == REFUSED:
             refused = True
         else:
             i += 1
@@ -85,6 +105,10 @@ def replay(
                 if due > clock:
                     clock = due
                     taken = 0
+            # A forwarded read is on its way back at once.
+            if answer == ANSWERED and _must_pause(s, c):
+                done = False
+                break
     front[NEXT_REQUEST] = i
     front[OFFERED_AT] = clock
     front[TAKEN_THEN] = taken
@@ -110,10 +134,9 @@ def advance_channels(state: Integers, table: Integers, log: Integers, channels: 
     done = True
     for channel in range(channels):
         c = channel * CHANNEL_WORDS
-        while step(s, c, t, lines, clock):
-            if paused(s, c):
-                done = False
-                break
+        while not _must_pause(s, c) and step(s, c, t, lines, clock):
+            pass
+        done = done and not _must_pause(s, c)
     return done
 
 
@@ -124,7 +147,9 @@ def drain_channels(state: Integers, table: Integers, log: Integers, channels: in
     done = True
     for channel in range(channels):
         c = channel * CHANNEL_WORDS
-        while done and s[c + QUEUED + READS] + s[c + QUEUED + WRITES] + s[c + ACTIVE_BANKS] != 0:
-            step(s, c, t, lines, FOREVER)
-            done = not paused(s, c)
+        # Sets of banks are compared by themselves: all of 64 banks are -1.
+        while done and (s[c + QUEUED + READS] + s[c + QUEUED + WRITES] != 0 or s[c + ACTIVE_BANKS] != 0):
+            done = not _must_pause(s, c)
+            if done:
+                step(s, c, t, lines, FOREVER)
     return done

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colfw_memory.controller.compiling import compiled, inlined
+from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.front_end import (
     BANK,
     BURST_BYTES,
@@ -104,7 +104,7 @@ ISSUED, IDLE, FULL = range(3)
 UNTIL_LIMIT, ONE_COMMAND = np.int64(0), np.int64(1)
 
 
-@compiled
+@called
 def tick(s: Words, c: int, t: Words, log: Words, limit: int, how: int) -> int:
     """Tick a channel up to `limit` (IDLE), up to its next command (ISSUED) or until it pauses (FULL)."""
     while not paused(s, c):
@@ -132,7 +132,7 @@ def _is_at_rest(s: Words, c: int, t: Words, clock: int) -> bool:
     return True
 
 
-@compiled
+@called
 def rest(s: Words, c: int, t: Words, log: Words, limit: int) -> int:
     """Tick a channel in which nothing waits up to `limit`: only refreshes happen, again and again.
 
@@ -154,7 +154,7 @@ def rest(s: Words, c: int, t: Words, log: Words, limit: int) -> int:
     return outcome
 
 
-@compiled
+@called
 def synchronise(f: Words, s: Words, t: Words, log: Words) -> int:
     """Tick all channels up to the clock before this one: USED_UP if all is well."""
     clock = f[CLOCK]
@@ -176,7 +176,7 @@ def reads_waiting(f: Words, s: Words, tag: int) -> int:
     return waiting
 
 
-@compiled
+@called
 def note_tiles(f: Words, s: Words) -> None:
     """Write down for the program what the channels know of each tile's loads."""
     for tag in range(TAGS):
@@ -235,7 +235,7 @@ def _horizon(f: Words, t: Words) -> int:
     return min(f[EVENT], f[SYNCED] + t[READ_LATENCY]) - 1
 
 
-@compiled
+@called
 def _wait_for_window(f: Words, s: Words, t: Words, log: Words) -> int:
     """The window is full in this clock: go to the clock that sees the next release."""
     problem = synchronise(f, s, t, log)
@@ -282,10 +282,10 @@ def _wait_for_queue(f: Words, s: Words, c: int, t: Words, log: Words) -> int:
 
 @inlined
 def _has_requests(s: Words, c: int) -> bool:
-    return bool(s[c + QUEUED + READS] + s[c + QUEUED + WRITES] + s[c + ACTIVE_BANKS] != 0)
+    return s[c + QUEUED + READS] + s[c + QUEUED + WRITES] > 0 or s[c + ACTIVE_BANKS] != 0
 
 
-@compiled
+@called
 def _idle(f: Words, s: Words, t: Words, log: Words) -> int:
     """There is nothing to hand over in this clock: serve what waits, and not a clock longer."""
     problem = synchronise(f, s, t, log)
@@ -346,7 +346,7 @@ def _piece_in_turn(f: Words) -> int:
     return LOAD_PIECE if f[LOAD_PIECE + LEFT] > 0 else NOBODY
 
 
-@compiled
+@called
 def run_port(f: Words, s: Words, t: Words, log: Words) -> int:
     """Hand over requests until the program has a say; why."""
     while f[TURN] != 0 or f[CLOCK] < f[EVENT]:

@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from colfw.dram.requests import CommandLog, Replay
+from colfw.errors import InvariantError
 from colfw_memory.config import Ports, Refresh, Scheduler
 from colfw_memory.controller import kernel as k
 from colfw_memory.controller import open_loop
 from colfw_memory.controller.addresses import Decoded, decode
-from colfw_memory.controller.books import ROLES, counts_of
+from colfw_memory.controller.books import ROLES, Aside, counts_of, in_ring
+from colfw_memory.controller.rules import check
 from colfw_memory.controller.tables import REF, REFRESH_INTERVAL, table_of
 
 if TYPE_CHECKING:
@@ -42,11 +44,18 @@ class Offered:
     drain: bool
     log_commands: bool
 
+    def __attrs_post_init__(self) -> None:
+        if self.clocks_apart <= 0:
+            raise InvariantError(
+                f"clocks_apart must be more than 0, not {self.clocks_apart}", where="replay of a trace"
+            )
+
 
 def replay(
     device: Device, mapping: AddressMapping, channels: int, config: DramConfig, trace: Trace, how: Offered
 ) -> Replay:
     """Offer all requests of a trace, by one front end or by one for each channel."""
+    _check_countable(how.clocks_apart, len(trace))
     decoded = decode(mapping, trace.address, device.burst_bytes)
     if config.ports is Ports.SHARED:
         ends = [_run(device, config, channels, trace.is_write, decoded, how)]
@@ -61,6 +70,15 @@ def replay(
             )
     log = _joined([lines for end in ends for lines in end.log], device) if how.log_commands else None
     return Replay(channels=tuple(counts for end in ends for counts in end.counts), commands=log)
+
+
+def _check_countable(apart: Fraction, requests: int) -> None:
+    if max(requests * apart.numerator, apart.denominator) >= open_loop.FOREVER:
+        raise InvariantError(
+            f"{requests} requests {apart} clocks apart are too much to be counted exactly",
+            where="replay of a trace",
+            hint="a fraction of smaller numbers",
+        )
 
 
 def _alone(decoded: Decoded, mine: NDArray[np.intp]) -> Decoded:
@@ -89,15 +107,15 @@ def _run(
     front[open_loop.OFFERED_AT] = 1
     apart = how.clocks_apart
     while not open_loop.replay(*kernel.arrays, front, is_write, *decoded, apart.numerator, apart.denominator):
-        kernel.empty_out()
+        kernel.make_room()
     # The replay ends in the clock in which the last request is taken, before the channels tick.
     end = max(0, int(front[open_loop.LAST_TAKEN]) - 1)
     if how.drain:
         while not open_loop.drain_channels(*kernel.arrays, channels):
-            kernel.empty_out()
+            kernel.make_room()
         end = kernel.last_completion()
     while not open_loop.advance_channels(*kernel.arrays, channels, end):
-        kernel.empty_out()
+        kernel.make_room()
     kernel.empty_out()
     return _End(counts=kernel.counts(end), log=kernel.logged())
 
@@ -106,17 +124,20 @@ class Kernel:
     """The state of some channels, and what has been emptied out of it on the way."""
 
     def __init__(self, device: Device, config: DramConfig, channels: int, log_lines: int) -> None:
+        refreshed = config.refresh is Refresh.ALL_BANK
+        check(device, refreshed=refreshed)
         self.device = device
         self.table = table_of(device)
         self.state = np.empty(channels * k.CHANNEL_WORDS, np.int64)
         self._log = np.empty(max(1, channels * log_lines * k.LOG_COLUMNS), np.int64)
         self._log_lines = log_lines
         self._copied: list[list[Integers]] = [[] for _ in range(channels)]
-        self._spilled: list[Counter[int]] = [Counter() for _ in range(channels)]
+        nothing = np.empty((2, 0), np.int64)
+        self._aside = [Aside(latencies=Counter(), on_the_way=nothing) for _ in range(channels)]
         open_loop.reset_channels(
             self.state,
             channels,
-            self.table[REFRESH_INTERVAL] if config.refresh is Refresh.ALL_BANK else k.NEVER,
+            self.table[REFRESH_INTERVAL] if refreshed else k.NEVER,
             int(config.scheduler is Scheduler.ROW_HIT),
             log_lines or -1,
         )
@@ -135,7 +156,7 @@ class Kernel:
         """Make room in the logs and spills, so that a channel that paused can go on."""
         for number, channel in enumerate(self.channels):
             spilled = channel[k.SPILLED_LATENCY : k.SPILLED_LATENCY + channel[k.SPILLED]]
-            self._spilled[number].update(spilled.tolist())
+            self._aside[number].latencies.update(spilled.tolist())
             channel[k.SPILLED] = 0
             if self._log_lines:
                 begin = k.LOG_COLUMNS * int(channel[k.LOG_BEGIN])
@@ -144,14 +165,26 @@ class Kernel:
                 channel[k.LOG_LENGTH] = 0
                 channel[k.LOG_FREE] = self._log_lines
 
+    def make_room(self) -> None:
+        """Empty out, and of the reads in the rings keep those that are still on their way.
+
+        Not for a front end that waits for reads: it takes them from the ring itself.
+        """
+        self.empty_out()
+        for number, channel in enumerate(self.channels):
+            aside = self._aside[number]
+            reads = np.concatenate((aside.on_the_way, in_ring(channel)), axis=1)
+            self._aside[number] = evolve(aside, on_the_way=reads[:, reads[0] >= channel[k.NOW]])
+            channel[k.RELEASED_READS] = channel[k.PUSHED_READS]
+
     def last_completion(self) -> int:
         """The clock in which the last read completed or the last write was served."""
         return int(max(0, self.channels[:, [k.LAST_RELEASE, k.LAST_WRITE]].max()))
 
     def counts(self, end: int) -> list[ChannelCounts]:
         return [
-            counts_of(channel, self.table, self.device, end, spilled)
-            for channel, spilled in zip(self.channels, self._spilled, strict=True)
+            counts_of(channel, self.table, self.device, end, aside)
+            for channel, aside in zip(self.channels, self._aside, strict=True)
         ]
 
     def logged(self) -> list[Integers]:
@@ -172,11 +205,11 @@ def _with_levels(lines: Integers, channel: int, device: Device) -> Integers:
     clock, command, bank, row, place = lines.T
     everywhere = row < 0
     columns = [clock, np.full_like(clock, channel), command]
-    covered = device.span(device.named(ROLES[REF]).scope)
-    for name, count in device.levels[1:]:
-        span = device.span(name)
+    names = [name for name, _ in device.levels]
+    scope = names.index(device.named(ROLES[REF]).scope)
+    for depth, (name, count) in enumerate(device.levels[1:], start=1):
         # Below its scope an all-bank command has no address.
-        within = everywhere & (span < covered)
-        columns.append(np.where(within, -1, bank // span % count))
+        within = everywhere & (depth > scope)
+        columns.append(np.where(within, -1, bank // device.span(name) % count))
     columns += [row, np.where(everywhere, -1, place // device.burst_bytes)]
     return np.stack(columns, axis=1)

@@ -99,8 +99,10 @@ def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, l
 
 
 def _run(kernel: Kernel, front: Integers, script: Integers) -> None:
-    while (stop := closed_loop.run_program(front, script, *kernel.arrays)) == closed_loop.MAKE_ROOM:
+    stop = closed_loop.GO_ON
+    while stop in (closed_loop.GO_ON, closed_loop.MAKE_ROOM):
         kernel.empty_out()
+        stop = closed_loop.run_program(front, script, *kernel.arrays)
     _check_over(stop)
 
 
@@ -119,13 +121,13 @@ def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: 
     skipping.begin_remembering(
         front, kernel.state, table, memory.arena, memory.states, memory.names, memory.scratch
     )
-    while True:
-        stop = skipping.run_remembering(front, script, kernel.state, table, log, *memory.arrays, counters)
-        skipping.add_up(memory.arena, memory.moves, channels, counters, latencies)
+    stop = closed_loop.GO_ON
+    while stop in (closed_loop.GO_ON, closed_loop.MAKE_ROOM):
         if stop == closed_loop.MAKE_ROOM:
+            skipping.add_up(memory.arena, memory.moves, channels, counters, latencies)
             skipping.forget(memory.arena, memory.states, memory.moves, memory.scratch)
-        else:
-            break
+        stop = skipping.run_remembering(front, script, kernel.state, table, log, *memory.arrays, counters)
+    skipping.add_up(memory.arena, memory.moves, channels, counters, latencies)
     if stop == skipping.GIVE_UP:
         front[:], kernel.state[:] = untouched
         return False
@@ -176,6 +178,7 @@ def timing_of(program: Program, ended: Ended) -> Timing:
         refreshes_issued=counts.refreshes_issued,
         refreshes_waiting=counts.refreshes_waiting,
         refreshes_due=counts.refreshes_due,
+        channels=ended.channels,
     )
 
 

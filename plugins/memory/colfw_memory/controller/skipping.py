@@ -28,8 +28,8 @@ from colfw_memory.controller.canonical import (
     restore,
     settle_open_clocks,
 )
-from colfw_memory.controller.closed_loop import MAKE_ROOM, OVER, STUCK
-from colfw_memory.controller.compiling import compiled, inlined
+from colfw_memory.controller.closed_loop import A_WHILE, GO_ON, MAKE_ROOM, OVER, STUCK
+from colfw_memory.controller.compiling import called, compiled, inlined
 from colfw_memory.controller.control import direct, is_over
 from colfw_memory.controller.front_end import (
     BANK,
@@ -95,7 +95,7 @@ from colfw_memory.controller.words import words
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers, Words
 
-GIVE_UP = 3
+GIVE_UP = 4
 """A latency is too long to be remembered: the run must be made without memory."""
 
 BASE = 1 << 40
@@ -355,7 +355,7 @@ def _bank_in_use(key: Words) -> int:
     return key[m.STORE_BANK] if key[m.STORE_KEY] > 0 else 0
 
 
-@compiled
+@called
 def _make(
     f: Words,
     s: Words,
@@ -536,11 +536,13 @@ def run_remembering(
     scratch: Integers,
     counters: Integers,
 ) -> int:
-    """Run until the end, or until the memory is full (then it must be emptied), or is no use."""
+    """Run for a while, until the end, until the memory must be emptied, or until it is no use."""
     f, g, s, t, lines = words(front), words(program), words(state), words(table), words(log)
     a, w_states, w_moves, w_names = words(arena), words(states), words(moves), words(names)
     w_rows, w_key, w_scratch, w_counters = words(rows), words(key), words(scratch), words(counters)
-    while m.has_room(a):
+    for _ in range(A_WHILE):
+        if not m.has_room(a):
+            return MAKE_ROOM
         direct(f, g)
         _write_key(f, t, a, w_rows, w_key)
         move = _known_move(f, a, w_moves, w_key)
@@ -558,7 +560,7 @@ def run_remembering(
             return STUCK
         if not _rest(f, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_counters):
             return GIVE_UP
-    return MAKE_ROOM
+    return GO_ON
 
 
 @compiled

@@ -11,37 +11,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
 
 from colfw.dram.device import Role
-from colfw.errors import ColfwError
+from colfw.errors import StudyError
+from colfw_memory.controller import rules as of_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from colfw.dram.device import Device
+    from colfw_memory.controller.rules import Rule
 
-ACT, PRE, RD, WR, PREA, REF = range(6)
-COMMANDS = 6
-MAX_BANKS = 64
-"""Of one channel: the kernel keeps sets of banks in one machine word."""
+ACT, PRE, RD, WR, PREA, REF = of_device.NUMBERS
+COMMANDS = len(of_device.NUMBERS)
+MAX_BANKS = of_device.MAX_BANKS
 MAX_WINDOW_SLOTS = 256
 """Remembered clocks of commands that a window counts (four activations, say), over all nodes."""
 STRIDE = 16
 NO_LIMIT = -(1 << 40)
 """A latency that holds nobody back."""
-
-_ID_OF_ROLE = {
-    Role.ACTIVATE: ACT,
-    Role.PRECHARGE: PRE,
-    Role.READ: RD,
-    Role.WRITE: WR,
-    Role.PRECHARGE_ALL: PREA,
-    Role.REFRESH: REF,
-}
-
 
 MAX_LEVELS = 8
 MAX_PUSHES = 256
@@ -77,25 +67,9 @@ LEVEL_SPAN = UNIT + MAX_BANKS  # [level] banks of a node
 TABLE_WORDS = LEVEL_SPAN + MAX_LEVELS
 
 
-@frozen(kw_only=True)
-class _Rule:
-    """One pair of commands of one constraint, in the kernel's numbers."""
-
-    row: int
-    command: int
-    following: int
-    level: int
-    """How far below the channel."""
-    span: int
-    sibling: bool
-    clocks: int
-    window: int
-
-
 def table_of(device: Device) -> NDArray[np.int64]:
     """All tables of a device, or a refusal that says what the controller cannot do."""
-    _check_supported(device)
-    rules = list(_rules(device))
+    rules = of_device.rules_of(device)
     plain = [rule for rule in rules if rule.window == 1]
     unit_banks = device.span(device.named(Role.REFRESH).scope)
     table = np.zeros(TABLE_WORDS, np.int64)
@@ -108,49 +82,15 @@ def table_of(device: Device) -> NDArray[np.int64]:
     table[LANES] = -(-device.banks // STRIDE) * STRIDE
     _write_nodes(table, device, unit_banks)
     table[CHANNEL_LATENCY:PUSH_BEGIN] = _channel_latency(plain, device.banks).ravel()
-    _write_pushes(table, _pushes(plain, device.banks), unit_banks)
+    pushes = _pushes(plain, device.banks)
+    _check_room("pushes", len(pushes), MAX_PUSHES, device)
+    _write_pushes(table, pushes, unit_banks)
     _write_windows(table, [rule for rule in rules if rule.window > 1], device)
     return table
 
 
-def _check_supported(device: Device) -> None:
-    if device.banks > MAX_BANKS:
-        raise ColfwError(
-            f"{device.banks} banks a channel; the controller handles at most {MAX_BANKS}", where=device.name
-        )
-    if device.named(Role.REFRESH).scope != device.named(Role.PRECHARGE_ALL).scope:
-        raise ColfwError("the all-bank refresh and precharge differ in scope", where=device.name)
-
-
-def _rules(device: Device) -> Iterator[_Rule]:
-    """Every constraint between two commands that the controller issues, pair by pair."""
-    ids = {
-        command.name: _ID_OF_ROLE[command.role]
-        for command in device.commands
-        if command.role is not Role.UNUSED
-    }
-    depths = {name: depth for depth, (name, _) in enumerate(device.levels)}
-    scopes = {_ID_OF_ROLE[c.role]: depths[c.scope] for c in device.commands if c.name in ids}
-    for number, row in enumerate(device.constraints):
-        for first in row.preceding:
-            for then in row.following:
-                if first in ids and then in ids:
-                    # What an all-bank command imposes on a node below its scope, it imposes on all of them.
-                    level = min(depths[row.level], scopes[ids[first]])
-                    yield _Rule(
-                        row=number,
-                        command=ids[first],
-                        following=ids[then],
-                        level=level,
-                        span=device.span(device.levels[level][0]),
-                        sibling=row.sibling,
-                        clocks=row.clocks,
-                        window=row.window,
-                    )
-
-
 def _write_nodes(table: NDArray[np.int64], device: Device, unit_banks: int) -> None:
-    _check_room("levels", len(device.levels), MAX_LEVELS)
+    _check_room("levels", len(device.levels), MAX_LEVELS, device)
     banks = np.arange(device.banks)
     for level, (name, _) in enumerate(device.levels):
         span = device.span(name)
@@ -161,7 +101,7 @@ def _write_nodes(table: NDArray[np.int64], device: Device, unit_banks: int) -> N
     table[UNIT : UNIT + device.banks] = banks // unit_banks
 
 
-def _channel_latency(rules: Iterable[_Rule], banks: int) -> NDArray[np.int64]:
+def _channel_latency(rules: Iterable[Rule], banks: int) -> NDArray[np.int64]:
     matrix = np.full((COMMANDS, COMMANDS), NO_LIMIT, np.int64)
     for rule in rules:
         if rule.span == banks and not rule.sibling:
@@ -170,11 +110,12 @@ def _channel_latency(rules: Iterable[_Rule], banks: int) -> NDArray[np.int64]:
     return matrix
 
 
-def _pushes(rules: Iterable[_Rule], banks: int) -> list[_Rule]:
+def _pushes(rules: Iterable[Rule], banks: int) -> list[Rule]:
     """The rules of nodes below the channel, without those that a wider and longer one outlasts."""
-    longest: dict[tuple[int, int, int, bool], _Rule] = {}
+    longest: dict[tuple[int, int, int, bool], Rule] = {}
     everywhere = _channel_latency(rules, banks)
     for rule in rules:
+        # Nodes of one span are the same at all levels; siblings they have at one of them only.
         key = rule.command, rule.following, rule.span, rule.sibling
         if (rule.span == banks and not rule.sibling) or (
             everywhere[rule.command, rule.following] >= rule.clocks
@@ -186,7 +127,7 @@ def _pushes(rules: Iterable[_Rule], banks: int) -> list[_Rule]:
     return sorted(kept, key=lambda rule: (rule.command, rule.following, rule.span, rule.sibling))
 
 
-def _outlasted(rule: _Rule, others: Iterable[_Rule]) -> bool:
+def _outlasted(rule: Rule, others: Iterable[Rule]) -> bool:
     return not rule.sibling and any(
         (other.command, other.following) == (rule.command, rule.following)
         and not other.sibling
@@ -196,13 +137,12 @@ def _outlasted(rule: _Rule, others: Iterable[_Rule]) -> bool:
     )
 
 
-def _step(rule: _Rule, unit_banks: int) -> int:
+def _step(rule: Rule, unit_banks: int) -> int:
     """Commands for all banks of a unit are checked on all of them, so one bank stands for a unit."""
     return unit_banks if rule.following in (PREA, REF) and rule.span >= unit_banks else 1
 
 
-def _write_pushes(table: NDArray[np.int64], pushes: list[_Rule], unit_banks: int) -> None:
-    _check_room("pushes", len(pushes), MAX_PUSHES)
+def _write_pushes(table: NDArray[np.int64], pushes: list[Rule], unit_banks: int) -> None:
     _write(table, PUSH_BEGIN, _begins(pushes))
     _write(table, PUSH_FOLLOWING, [rule.following for rule in pushes])
     _write(table, PUSH_LEVEL, [rule.level for rule in pushes])
@@ -212,7 +152,7 @@ def _write_pushes(table: NDArray[np.int64], pushes: list[_Rule], unit_banks: int
     _write(table, PUSH_CLOCKS, [rule.clocks for rule in pushes])
 
 
-def _write_windows(table: NDArray[np.int64], rules: list[_Rule], device: Device) -> None:
+def _write_windows(table: NDArray[np.int64], rules: list[Rule], device: Device) -> None:
     """Windows, with a place each in the kernel's memory; commands of one row share its place."""
     rules = sorted(rules, key=lambda rule: (rule.command, rule.row, rule.following))
     memory_of: dict[tuple[int, int], int] = {}
@@ -221,8 +161,8 @@ def _write_windows(table: NDArray[np.int64], rules: list[_Rule], device: Device)
         if (rule.row, rule.following) not in memory_of:
             memory_of[rule.row, rule.following] = used
             used += (rule.window + 1) * (device.banks // rule.span)
-    _check_room("windows", len(rules), MAX_WINDOWS)
-    _check_room("clocks that windows remember", used, MAX_WINDOW_SLOTS)
+    _check_room("windows", len(rules), MAX_WINDOWS, device)
+    _check_room("clocks that windows remember", used, MAX_WINDOW_SLOTS, device)
     _write(table, WINDOW_BEGIN, _begins(rules))
     _write(table, WINDOW_FOLLOWING, [rule.following for rule in rules])
     _write(table, WINDOW_LEVEL, [rule.level for rule in rules])
@@ -232,12 +172,12 @@ def _write_windows(table: NDArray[np.int64], rules: list[_Rule], device: Device)
     _write(table, WINDOW_MEMORY, [memory_of[rule.row, rule.following] for rule in rules])
 
 
-def _check_room(what: str, needed: int, room: int) -> None:
+def _check_room(what: str, needed: int, room: int, device: Device) -> None:
     if needed > room:
-        raise ColfwError(f"{needed} {what}; the controller has room for {room}")
+        raise StudyError(f"{needed} {what}; the controller has room for {room}", where=device.name)
 
 
-def _begins(rules: list[_Rule]) -> list[int]:
+def _begins(rules: list[Rule]) -> list[int]:
     return [sum(rule.command < command for rule in rules) for command in range(COMMANDS + 1)]
 
 
