@@ -438,6 +438,19 @@ def test_pausing_changes_nothing(case: Case, lines: int) -> None:
     np.testing.assert_array_equal(found.commands.rows, expected.commands.rows)
 
 
+@given(cases(odd_devices()), st.integers(1, 50), st.sampled_from(["shared", "per-channel"]))
+def test_blocks_change_nothing(case: Case, requests: int, ports: str) -> None:
+    """A trace that is handed over in many small blocks comes to the same."""
+    expected = kernel_replay(case, ports=ports)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replaying, "BLOCK", requests)
+        found = kernel_replay(case, ports=ports)
+    assert found.channels == expected.channels
+    assert found.commands is not None
+    assert expected.commands is not None
+    np.testing.assert_array_equal(found.commands.rows, expected.commands.rows)
+
+
 @given(cases(odd_devices()))
 def test_logging_changes_nothing(case: Case) -> None:
     """The counts are the same whether commands are written down or not."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers
     from colfw_memory.mapping import AddressMapping
 
+PART, SIZE, WEIGHT = range(3)
 CHANNEL, BANK, ROW, COLUMN = Part.CHANNEL.value, Part.BANK.value, Part.ROW.value, Part.COLUMN.value
 
 
@@ -26,14 +27,31 @@ class Decoded(NamedTuple):
     """Byte within the row."""
 
 
+class Decoder:
+    """Decodes a block of addresses at a time, in memory that is used again for the next."""
+
+    def __init__(self, mapping: AddressMapping, burst_bytes: int, block: int) -> None:
+        fields = [(field.part, field.size, field.weight) for field in mapping.fields]
+        # The byte within the burst is the lowest field, and a part of the place.
+        self._fields = np.array([(COLUMN, burst_bytes, 1), *fields], np.int64)
+        self._fields[1:, WEIGHT] *= np.where(self._fields[1:, PART] == COLUMN, burst_bytes, 1)
+        self._parts = np.empty((len(Part), block), np.int64)
+        self._rest = np.empty(block, np.int64)
+
+    def decode(self, address: Integers) -> Decoded:
+        """Where addresses lie, as many as a block at most; good until the next call."""
+        count = len(address)
+        parts, rest = self._parts[:, :count], self._rest[:count]
+        parts[:] = 0
+        rest[:] = address
+        for part, size, weight in self._fields.tolist():
+            _take(rest, parts[part], size, weight)
+        return Decoded(parts[CHANNEL], parts[BANK], parts[ROW], parts[COLUMN])
+
+
 def decode(mapping: AddressMapping, address: Integers, burst_bytes: int) -> Decoded:
     """All addresses at once."""
-    parts = np.zeros((len(Part), len(address)), np.int64)
-    rest = address // burst_bytes
-    for field in mapping.fields:
-        _take(rest, parts[field.part], field.size, field.weight)
-    place = parts[COLUMN] * burst_bytes + address % burst_bytes
-    return Decoded(parts[CHANNEL], parts[BANK], parts[ROW], place)
+    return Decoder(mapping, burst_bytes, len(address)).decode(address)
 
 
 @compiled

@@ -444,46 +444,58 @@ def _best_refresh(s: Words, c: int, t: Words, now: int) -> int:
 
 
 @inlined
-def _best_hit(s: Words, c: int, now: int, first: int, end: int) -> int:
-    """The lowest key among the oldest row hits of the queue in turn."""
-    best = NO_PLAN
-    queue = s[c + WRITE_MODE]
-    keys = c + HIT_KEY + queue * MAX_BANKS
-    ready = c + READY + (RD + queue) * MAX_BANKS
-    floor = max(now, s[c + CHANNEL_READY + RD + queue])
-    for b in range(first, end):
-        key = ((max(s[ready + b], floor) - now) << _CLOCK_SHIFT) + (s[keys + b] << _LANE_BITS)
-        best = min(best, key + (_QUEUED_BIT + HIT_LANE + b))
-    return best
+def _hit_key(s: Words, c: int, queue: int, now: int, floor: int, b: int) -> int:
+    """The key of a bank's oldest row hit."""
+    legal = max(s[c + READY + (RD + queue) * MAX_BANKS + b], floor)
+    age = s[c + HIT_KEY + queue * MAX_BANKS + b]
+    return ((legal - now) << _CLOCK_SHIFT) + (age << _LANE_BITS) + (_QUEUED_BIT + HIT_LANE + b)
 
 
 @inlined
-def _best_other(s: Words, c: int, now: int, first: int, end: int) -> int:
-    """The lowest key among the oldest requests for other rows: ACT if the bank is closed, PRE if not."""
-    best = NO_PLAN
+def _other_key(
+    s: Words, c: int, queue: int, now: int, act_floor: int, pre_floor: int, protect: int, b: int
+) -> int:
+    """The key of a bank's oldest request for another row: ACT if the bank is closed, PRE if not."""
+    age = s[c + OTHER_KEY + queue * MAX_BANKS + b]
+    activate = max(s[c + READY + ACT * MAX_BANKS + b], act_floor)
+    precharge = max(s[c + READY + PRE * MAX_BANKS + b], pre_floor)
+    legal = activate if s[c + OPEN_ROW + b] == CLOSED else precharge
+    # Neither an active request nor, in the variant, an older hit is robbed of its row.
+    blocked = NO_KEY if s[c + ACTIVE_KEY + b] != NO_KEY else 0
+    blocked |= protect if s[c + HIT_KEY + queue * MAX_BANKS + b] < age else 0
+    return ((legal - now) << _CLOCK_SHIFT) + ((age | blocked) << _LANE_BITS) + (_QUEUED_BIT + OTHER_LANE + b)
+
+
+@inlined
+def _best_queued(s: Words, c: int, t: Words, now: int, column: int) -> tuple[int, int]:
+    """The lowest key of a column command, `column` among them, and that of a row command."""
     queue = s[c + WRITE_MODE]
-    keys = c + OTHER_KEY + queue * MAX_BANKS
-    hits = c + HIT_KEY + queue * MAX_BANKS
-    activate_floor = max(now, s[c + CHANNEL_READY + ACT])
-    precharge_floor = max(now, s[c + CHANNEL_READY + PRE])
+    floor = max(now, s[c + CHANNEL_READY + RD + queue])
+    act_floor = max(now, s[c + CHANNEL_READY + ACT])
+    pre_floor = max(now, s[c + CHANNEL_READY + PRE])
     protect = NO_KEY if s[c + ROW_HIT_VARIANT] != 0 else 0
-    for b in range(first, end):
-        age = s[keys + b]
-        activate = max(s[c + READY + ACT * MAX_BANKS + b], activate_floor)
-        precharge = max(s[c + READY + PRE * MAX_BANKS + b], precharge_floor)
-        legal = activate if s[c + OPEN_ROW + b] == CLOSED else precharge
-        # Neither an active request nor, in the variant, an older hit is robbed of its row.
-        blocked = NO_KEY if s[c + ACTIVE_KEY + b] != NO_KEY else 0
-        blocked |= protect if s[hits + b] < age else 0
-        key = ((legal - now) << _CLOCK_SHIFT) + ((age | blocked) << _LANE_BITS)
-        best = min(best, key + (_QUEUED_BIT + OTHER_LANE + b))
-    return best
+    row = NO_PLAN
+    queued = s[c + QUEUED_BANKS + queue]
+    but_one = queued & (queued - 1)
+    if but_one & (but_one - 1) == 0:
+        # All wait for one bank or two, as in a stream.
+        while queued != 0:
+            b = lowest_bit(queued)
+            queued &= queued - 1
+            column = min(column, _hit_key(s, c, queue, now, floor, b))
+            row = min(row, _other_key(s, c, queue, now, act_floor, pre_floor, protect, b))
+    else:
+        # No branches, for vector instructions.
+        for b in range(t[LANES]):
+            column = min(column, _hit_key(s, c, queue, now, floor, b))
+        for b in range(t[LANES]):
+            row = min(row, _other_key(s, c, queue, now, act_floor, pre_floor, protect, b))
+    return column, row
 
 
 @inlined
 def _decide(s: Words, c: int, t: Words) -> None:
     """Make the plan: what happens next if no request arrives."""
-    banks = t[LANES]
     now = s[c + NOW]
     if now >= s[c + REFRESH_AT]:
         s[c + REFRESH_WAITING] += t[UNITS]
@@ -492,22 +504,17 @@ def _decide(s: Words, c: int, t: Words) -> None:
     row_slot = s[c + ROW_SLOT] != 0
     column = NO_PLAN
     if s[c + ACTIVE_BANKS] != 0 and not row_slot:
-        column = _best_active(s, c, now, banks)
+        column = _best_active(s, c, now, t[LANES])
     if s[c + REFRESH_WAITING] > 0:
         row = _best_refresh(s, c, t, now)
     else:
         if column >> _CLOCK_SHIFT != 0 and s[c + UNDECIDED_MODE] != 0:
             s[c + WRITE_MODE] = _wanted_mode(s, c)
             s[c + UNDECIDED_MODE] = 0
-        queued = s[c + QUEUED_BANKS + s[c + WRITE_MODE]]
-        first = 0
-        if queued != 0 and queued & (queued - 1) == 0:
-            # All wait for one bank, as in a stream.
-            first = lowest_bit(queued)
-            banks = first + 1
-        if not row_slot:
-            column = min(column, _best_hit(s, c, now, first, banks))
-        row = _best_other(s, c, now, first, banks)
+        active = column
+        column, row = _best_queued(s, c, t, now, active)
+        if row_slot:
+            column = active
     best = min(column, row)
     if t[TWO_BUSES] != 0 and column >> _CLOCK_SHIFT == row >> _CLOCK_SHIFT:
         best = column

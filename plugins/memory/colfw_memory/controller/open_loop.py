@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers, Words
 
 FOREVER = 1 << 60
-NEXT_REQUEST, OFFERED_AT, TAKEN_THEN, LAST_TAKEN = range(4)
-"""Where the front end is: the next request of the trace, the clock in which it is offered, how many were
-taken in that clock, and the clock in which the last one was."""
-FRONT_WORDS = 4
+NEXT_REQUEST, OFFERED_AT, TAKEN_THEN, LAST_TAKEN, EARLIER_REQUESTS = range(5)
+"""Where the front end is: the next request of its block, the clock in which it is offered, how many were
+taken in that clock, the clock in which the last one was, and requests in earlier blocks."""
+FRONT_WORDS = 5
 
 
 @inlined
@@ -72,6 +72,7 @@ def replay(
     """Offer requests in order; True when the last one has been taken, False if a channel paused."""
     s, t, lines = words(state), words(table), words(log)
     i = front[NEXT_REQUEST]
+    before = front[EARLIER_REQUESTS]
     clock = front[OFFERED_AT]
     taken = front[TAKEN_THEN]
     # Requests that come faster than clocks are taken several a clock.
@@ -101,7 +102,7 @@ def replay(
                 clock += 1
                 taken = 0
             if apart_numerator != apart_denominator:
-                due = 1 + i * apart_numerator // apart_denominator
+                due = 1 + (before + i) * apart_numerator // apart_denominator
                 if due > clock:
                     clock = due
                     taken = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from colfw.errors import InvariantError
 from colfw_memory.config import Ports, Refresh, Scheduler
 from colfw_memory.controller import kernel as k
 from colfw_memory.controller import open_loop
-from colfw_memory.controller.addresses import Decoded, decode
+from colfw_memory.controller.addresses import Decoded, Decoder
 from colfw_memory.controller.books import ROLES, Aside, counts_of, in_ring
 from colfw_memory.controller.rules import check
 from colfw_memory.controller.tables import REF, REFRESH_INTERVAL, table_of
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers
     from colfw_memory.mapping import AddressMapping
 
+BLOCK = 1 << 15
+"""Requests that a front end is given at once: decoded, they fit into a processor's cache."""
 LOG_LINES = 1 << 16
 """Of one channel, before they are copied out of the kernel."""
 
@@ -56,18 +59,21 @@ def replay(
 ) -> Replay:
     """Offer all requests of a trace, by one front end or by one for each channel."""
     _check_countable(how.clocks_apart, len(trace))
-    decoded = decode(mapping, trace.address, device.burst_bytes)
-    if config.ports is Ports.SHARED:
-        ends = [_run(device, config, channels, trace.is_write, decoded, how)]
-    else:
-        shares = [np.flatnonzero(decoded.channel == channel) for channel in range(channels)]
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-            ends = list(
-                threads.map(
-                    lambda mine: _run(device, config, 1, trace.is_write[mine], _alone(decoded, mine), how),
-                    shares,
-                )
-            )
+    shared = config.ports is Ports.SHARED
+    block = BLOCK if shared else BLOCK * channels
+    decoder = Decoder(mapping, device.burst_bytes, block)
+    fronts = [
+        _FrontEnd(device, config, channels if shared else 1, how) for _ in range(1 if shared else channels)
+    ]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        for begin in range(0, len(trace), block):
+            is_write = trace.is_write[begin : begin + block]
+            decoded = decoder.decode(trace.address[begin : begin + block])
+            if shared:
+                fronts[0].offer(is_write, decoded)
+            else:
+                list(threads.map(_offer_own, fronts, range(channels), repeat(is_write), repeat(decoded)))
+        ends = list(threads.map(_FrontEnd.end, fronts))
     log = _joined([lines for end in ends for lines in end.log], device) if how.log_commands else None
     return Replay(channels=tuple(counts for end in ends for counts in end.counts), commands=log)
 
@@ -81,11 +87,6 @@ def _check_countable(apart: Fraction, requests: int) -> None:
         )
 
 
-def _alone(decoded: Decoded, mine: NDArray[np.intp]) -> Decoded:
-    """The share of one channel, as the only channel there is."""
-    return Decoded(np.zeros(len(mine), np.int64), decoded.bank[mine], decoded.row[mine], decoded.place[mine])
-
-
 @frozen(kw_only=True, eq=False)
 class _End:
     """What one front end leaves behind: counts and command lines of each of its channels."""
@@ -94,30 +95,46 @@ class _End:
     log: list[Integers]
 
 
-def _run(
-    device: Device,
-    config: DramConfig,
-    channels: int,
-    is_write: NDArray[np.uint8],
-    decoded: Decoded,
-    how: Offered,
-) -> _End:
-    kernel = Kernel(device, config, channels, LOG_LINES if how.log_commands else 0)
-    front = np.zeros(open_loop.FRONT_WORDS, np.int64)
-    front[open_loop.OFFERED_AT] = 1
-    apart = how.clocks_apart
-    while not open_loop.replay(*kernel.arrays, front, is_write, *decoded, apart.numerator, apart.denominator):
-        kernel.make_room()
-    # The replay ends in the clock in which the last request is taken, before the channels tick.
-    end = max(0, int(front[open_loop.LAST_TAKEN]) - 1)
-    if how.drain:
-        while not open_loop.drain_channels(*kernel.arrays, channels):
+class _FrontEnd:
+    """Offers requests to some channels, a block after the other."""
+
+    def __init__(self, device: Device, config: DramConfig, channels: int, how: Offered) -> None:
+        self._how = how
+        self._kernel = Kernel(device, config, channels, LOG_LINES if how.log_commands else 0)
+        self._front = np.zeros(open_loop.FRONT_WORDS, np.int64)
+        self._front[open_loop.OFFERED_AT] = 1
+
+    def offer(self, is_write: NDArray[np.uint8], decoded: Decoded) -> None:
+        """Offer a block until its last request is taken."""
+        apart = self._how.clocks_apart
+        front = self._front
+        front[open_loop.EARLIER_REQUESTS] += front[open_loop.NEXT_REQUEST]
+        front[open_loop.NEXT_REQUEST] = 0
+        while not open_loop.replay(
+            *self._kernel.arrays, front, is_write, *decoded, apart.numerator, apart.denominator
+        ):
+            self._kernel.make_room()
+
+    def end(self) -> _End:
+        """Close the books."""
+        kernel, channels = self._kernel, len(self._kernel.channels)
+        # The replay ends in the clock in which the last request is taken, before the channels tick.
+        end = max(0, int(self._front[open_loop.LAST_TAKEN]) - 1)
+        if self._how.drain:
+            while not open_loop.drain_channels(*kernel.arrays, channels):
+                kernel.make_room()
+            end = kernel.last_completion()
+        while not open_loop.advance_channels(*kernel.arrays, channels, end):
             kernel.make_room()
-        end = kernel.last_completion()
-    while not open_loop.advance_channels(*kernel.arrays, channels, end):
-        kernel.make_room()
-    kernel.empty_out()
-    return _End(counts=kernel.counts(end), log=kernel.logged())
+        kernel.empty_out()
+        return _End(counts=kernel.counts(end), log=kernel.logged())
+
+
+def _offer_own(front: _FrontEnd, channel: int, is_write: NDArray[np.uint8], decoded: Decoded) -> None:
+    """The share of one channel, which is the only one that its front end has."""
+    mine = np.flatnonzero(decoded.channel == channel)
+    alone = np.zeros(len(mine), np.int64)
+    front.offer(is_write[mine], Decoded(alone, decoded.bank[mine], decoded.row[mine], decoded.place[mine]))
 
 
 class Kernel:

@@ -5,6 +5,7 @@ A DRAM is checked with this as soon as it is made, so nothing here needs more th
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -52,6 +53,7 @@ class Rule:
     window: int
 
 
+@lru_cache(maxsize=64)
 def check(device: Device, *, refreshed: bool) -> None:
     """Refuse, in one line, a device that the controller cannot simulate."""
     rules = rules_of(device)

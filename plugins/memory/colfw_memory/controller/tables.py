@@ -8,6 +8,7 @@ no controller issues, and those that another row outlasts.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +68,7 @@ LEVEL_SPAN = UNIT + MAX_BANKS  # [level] banks of a node
 TABLE_WORDS = LEVEL_SPAN + MAX_LEVELS
 
 
+@lru_cache(maxsize=64)
 def table_of(device: Device) -> NDArray[np.int64]:
     """All tables of a device, or a refusal that says what the controller cannot do."""
     rules = of_device.rules_of(device)
