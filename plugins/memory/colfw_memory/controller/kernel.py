@@ -42,6 +42,8 @@ from colfw_memory.controller.tables import (
     PUSH_OUTSIDE,
     PUSH_SPAN,
     PUSH_STEP,
+    PUSH_WORDS,
+    PUSHES,
     RD,
     READ_LATENCY,
     REF,
@@ -223,16 +225,17 @@ def _restrain(s: Words, c: int, t: Words, command: int, bank: int, clock: int) -
             s[c + CHANNEL_READY + following], clock + t[CHANNEL_LATENCY + command * COMMANDS + following]
         )
     for i in range(t[PUSH_BEGIN + command], t[PUSH_BEGIN + command + 1]):
-        ready = c + READY + t[PUSH_FOLLOWING + i] * MAX_BANKS
-        until = clock + t[PUSH_CLOCKS + i]
-        span = t[PUSH_SPAN + i]
-        if span == 1 and t[PUSH_OUTSIDE + i] == 0:
+        push = PUSHES + i * PUSH_WORDS
+        ready = c + READY + t[push + PUSH_FOLLOWING] * MAX_BANKS
+        until = clock + t[push + PUSH_CLOCKS]
+        span = t[push + PUSH_SPAN]
+        if span == 1 and t[push + PUSH_OUTSIDE] == 0:
             s[ready + bank] = max(s[ready + bank], until)
-        elif t[PUSH_OUTSIDE + i] == 0:
-            first = ready + t[FIRST_BANK + t[PUSH_LEVEL + i] * MAX_BANKS + bank]
-            _push(s, first, first + span, t[PUSH_STEP + i], until)
+        elif t[push + PUSH_OUTSIDE] == 0:
+            first = ready + t[FIRST_BANK + t[push + PUSH_LEVEL] * MAX_BANKS + bank]
+            _push(s, first, first + span, t[push + PUSH_STEP], until)
         else:
-            level = t[PUSH_LEVEL + i]
+            level = t[push + PUSH_LEVEL]
             first = ready + t[FIRST_BANK + level * MAX_BANKS + bank]
             parent = ready + t[FIRST_BANK + (level - 1) * MAX_BANKS + bank]
             _push(s, parent, first, 1, until)

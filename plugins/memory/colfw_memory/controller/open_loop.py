@@ -71,6 +71,9 @@ def replay(
 ) -> bool:
     """Offer requests in order; True when the last one has been taken, False if a channel paused."""
     s, t, lines = words(state), words(table), words(log)
+    writes, channels, banks = words(is_write), words(channel), words(bank)
+    rows, places = words(row), words(place)
+    requests = len(is_write)
     i = front[NEXT_REQUEST]
     before = front[EARLIER_REQUESTS]
     clock = front[OFFERED_AT]
@@ -79,8 +82,8 @@ def replay(
     most = -(-apart_denominator // apart_numerator)
     refused = False
     done = True
-    while i < len(is_write):
-        c = channel[i] * CHANNEL_WORDS
+    while i < requests:
+        c = channels[i] * CHANNEL_WORDS
         # What is refused is offered again in the clock after the channel's next command, not before.
         if step(s, c, t, lines, FOREVER if refused else clock - 1):
             if refused:
@@ -91,7 +94,7 @@ def replay(
                 done = False
                 break
             continue
-        answer = offer(s, c, t, int(is_write[i]), bank[i], row[i], place[i], clock, 0)
+        answer = offer(s, c, t, int(writes[i]), banks[i], rows[i], places[i], clock, 0)
         if answer == REFUSED:
             refused = True
         else:

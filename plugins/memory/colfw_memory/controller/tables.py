@@ -48,13 +48,14 @@ TWO_BUSES = 5  # whether a column and a row command may be issued in one clock
 LANES = 6  # banks, rounded up to what a decision looks at in one stride
 CHANNEL_LATENCY = 8  # [command, following] what a command imposes on the whole channel
 PUSH_BEGIN = CHANNEL_LATENCY + COMMANDS * COMMANDS  # [command] where its pushes begin in the lists below
-PUSH_FOLLOWING = PUSH_BEGIN + COMMANDS + 1
-PUSH_LEVEL = PUSH_FOLLOWING + MAX_PUSHES
-PUSH_SPAN = PUSH_LEVEL + MAX_PUSHES  # banks of the node concerned
-PUSH_STEP = PUSH_SPAN + MAX_PUSHES  # distance between the banks that are pushed
-PUSH_OUTSIDE = PUSH_STEP + MAX_PUSHES  # whether the parent's other nodes are to wait
-PUSH_CLOCKS = PUSH_OUTSIDE + MAX_PUSHES
-WINDOW_BEGIN = PUSH_CLOCKS + MAX_PUSHES  # [command] where its windows begin in the lists below
+PUSHES = PUSH_BEGIN + COMMANDS + 1  # a record each, of:
+PUSH_FOLLOWING, PUSH_LEVEL = 0, 1
+PUSH_SPAN = 2  # banks of the node concerned
+PUSH_STEP = 3  # distance between the banks that are pushed
+PUSH_OUTSIDE = 4  # whether the parent's other nodes are to wait
+PUSH_CLOCKS = 5
+PUSH_WORDS = 6
+WINDOW_BEGIN = PUSHES + MAX_PUSHES * PUSH_WORDS  # [command] where its windows begin in the lists below
 WINDOW_FOLLOWING = WINDOW_BEGIN + COMMANDS + 1
 WINDOW_LEVEL = WINDOW_FOLLOWING + MAX_WINDOWS
 WINDOW_SPAN = WINDOW_LEVEL + MAX_WINDOWS
@@ -146,12 +147,10 @@ def _step(rule: Rule, unit_banks: int) -> int:
 
 def _write_pushes(table: NDArray[np.int64], pushes: list[Rule], unit_banks: int) -> None:
     _write(table, PUSH_BEGIN, _begins(pushes))
-    _write(table, PUSH_FOLLOWING, [rule.following for rule in pushes])
-    _write(table, PUSH_LEVEL, [rule.level for rule in pushes])
-    _write(table, PUSH_SPAN, [rule.span for rule in pushes])
-    _write(table, PUSH_STEP, [_step(rule, unit_banks) for rule in pushes])
-    _write(table, PUSH_OUTSIDE, [rule.sibling for rule in pushes])
-    _write(table, PUSH_CLOCKS, [rule.clocks for rule in pushes])
+    for i, rule in enumerate(pushes):
+        step, outside = _step(rule, unit_banks), int(rule.sibling)
+        record = [rule.following, rule.level, rule.span, step, outside, rule.clocks]
+        _write(table, PUSHES + i * PUSH_WORDS, record)
 
 
 def _write_windows(table: NDArray[np.int64], rules: list[Rule], device: Device) -> None:
