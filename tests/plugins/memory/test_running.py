@@ -206,6 +206,20 @@ def test_one_memory_serves_many_programs(
         assert running.simulate(dram, same_window, memory=memory) == plain
 
 
+@given(programs(), st.sampled_from(SPECS), configs(), st.integers(1, 3))
+def test_ages_that_are_renumbered_keep_their_order(
+    program: Program, spec: standards.DramSpec, config: DramConfig, stops: int
+) -> None:
+    """A run of any length stays in order: renumbering at every few stops changes nothing."""
+    assume(bursts_at_most(program, 3000))
+    dram = simulated(SimulatedDram(spec, config))
+    plain = running.simulate(dram, program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running.k, "OLD_AGE", 40)
+        patch.setattr(running.closed_loop, "A_WHILE", stops)
+        assert running.simulate(dram, program) == plain
+
+
 def test_a_memory_that_overflows_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
     """However small it is, the result is the same, and it never holds more than it has room for."""
     dram = simulated(SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=2)))

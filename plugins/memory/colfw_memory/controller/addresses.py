@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers
     from colfw_memory.mapping import AddressMapping
 
-PART, SIZE, WEIGHT = range(3)
+PART, WEIGHT = 0, 2
 CHANNEL, BANK, ROW, COLUMN = Part.CHANNEL.value, Part.BANK.value, Part.ROW.value, Part.COLUMN.value
 
 

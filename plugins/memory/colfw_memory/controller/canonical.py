@@ -106,7 +106,6 @@ if TYPE_CHECKING:
 
 TURNED = TABLE_WORDS  # [bank, by] in the table, after what the kernel needs: the bank, turned back by another
 TURNED_ON = TURNED + MAX_BANKS * MAX_BANKS  # [bank, by] the bank, turned on by another
-FULL_TABLE_WORDS = TURNED_ON + MAX_BANKS * MAX_BANKS
 
 MAX_LABELS = 1024
 NEW_LOAD, NEW_STORE = MAX_LABELS, MAX_LABELS + 1

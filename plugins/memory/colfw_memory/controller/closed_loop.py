@@ -42,10 +42,12 @@ def begin(front: Integers, program: Integers) -> None:
 
 
 @compiled
-def run_program(front: Integers, program: Integers, state: Integers, table: Integers, log: Integers) -> int:
-    """Run until the end, or until the caller must make room."""
+def run_program(
+    front: Integers, program: Integers, state: Integers, table: Integers, log: Integers, stops: int
+) -> int:
+    """Run until the end, until the caller must make room, or for so many stops of the port."""
     f, g, s, t, lines = words(front), words(program), words(state), words(table), words(log)
-    for _ in range(A_WHILE):
+    for _ in range(stops):
         direct(f, g)
         reason = run_port(f, s, t, lines)
         note_tiles(f, s)

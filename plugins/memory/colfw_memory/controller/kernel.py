@@ -118,9 +118,9 @@ HOLD_SERVED_WRITES = 23  # option: a write's completion is remembered when it is
 LOG_FREE = 24
 LOG_LENGTH = 25
 SPILLED = 26
+LOG_BEGIN = 27  # the first line of this channel in the log
 LAST_WRITE = 28  # the clock of the last WR
 LATENCY_END = 29  # beyond the last bin of the histogram that is in use
-LOG_BEGIN = 27  # the first line of this channel in the log
 COUNT = 32  # counters, of the names below
 ACCEPTED = 0  # [2]
 SERVED = 2  # [2]
@@ -179,6 +179,8 @@ _KIND_BITS = 6  # lane >> _KIND_BITS: 0 hit, 1 active, 2 other, 3 refresh
 
 _LANE_BITS = 8
 _AGE_BITS = 34
+OLD_AGE = 1 << (_AGE_BITS - 1)
+"""Ages are renumbered before they outgrow their bits."""
 _QUEUED_BIT = 1 << (_LANE_BITS + _AGE_BITS)
 _CLOCK_SHIFT = _LANE_BITS + _AGE_BITS + 1
 _LANE_MASK = (1 << _LANE_BITS) - 1

@@ -79,6 +79,10 @@ def replay(
 
 
 def _check_countable(apart: Fraction, requests: int) -> None:
+    if requests >= k.OLD_AGE:
+        raise InvariantError(
+            f"{requests} requests; at most {k.OLD_AGE - 1} can be kept in order", where="replay of a trace"
+        )
     if max(requests * apart.numerator, apart.denominator) >= open_loop.FOREVER:
         raise InvariantError(
             f"{requests} requests {apart} clocks apart are too much to be counted exactly",
@@ -193,6 +197,24 @@ class Kernel:
             reads = np.concatenate((aside.on_the_way, in_ring(channel)), axis=1)
             self._aside[number] = evolve(aside, on_the_way=reads[:, reads[0] >= channel[k.NOW]])
             channel[k.RELEASED_READS] = channel[k.PUSHED_READS]
+
+    def renumber(self) -> None:
+        """Give requests lower ages, in the same order, before their keys run out of bits."""
+        for channel in self.channels:
+            if channel[k.NEXT_AGE] < k.OLD_AGE:
+                continue
+            waiting = [slot for slot in channel[k.HEAD : k.TAIL].tolist() if slot != k.NOBODY]
+            active = channel[k.ACTIVE_KEY : k.ACTIVE_COMMAND]
+            oldest = min(
+                [int(channel[k.NEXT_AGE]), int(active.min())]
+                + [int(channel[k.SLOT_AGE + slot]) for slot in waiting]
+            )
+            channel[k.NEXT_AGE] -= oldest
+            channel[k.SLOT_AGE : k.SLOT_AGE + k.SLOTS] -= oldest
+            spans = (k.ACTIVE_KEY, k.ACTIVE_COMMAND), (k.HIT_KEY, k.OTHER_SLOT), (k.OTHER_KEY, k.HEAD)
+            for begin, end in spans:
+                keys = channel[begin:end]
+                keys[keys != k.NO_KEY] -= oldest
 
     def last_completion(self) -> int:
         """The clock in which the last read completed or the last write was served."""

@@ -102,7 +102,8 @@ def _run(kernel: Kernel, front: Integers, script: Integers) -> None:
     stop = closed_loop.GO_ON
     while stop in (closed_loop.GO_ON, closed_loop.MAKE_ROOM):
         kernel.empty_out()
-        stop = closed_loop.run_program(front, script, *kernel.arrays)
+        kernel.renumber()
+        stop = closed_loop.run_program(front, script, *kernel.arrays, closed_loop.A_WHILE)
     _check_over(stop)
 
 

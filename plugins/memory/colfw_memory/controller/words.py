@@ -41,7 +41,7 @@ def _lowest_bit(typing_context: Any, value: Any) -> Any:  # noqa: ARG001  (numba
     return types.int64(types.int64), emit
 
 
-words: Callable[[Integers], Words] = intrinsic(_words)
+words: Callable[[NDArray[Any]], Words] = intrinsic(_words)
 """The pointer to the first element of a contiguous array."""
 lowest_bit: Callable[[int], int] = intrinsic(_lowest_bit)
 """The number of the lowest set bit of an integer that is not 0."""
