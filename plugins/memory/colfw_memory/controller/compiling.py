@@ -134,9 +134,15 @@ def _cache_folder() -> Iterator[None]:
         yield
 
 
+def sources() -> list[Path]:
+    """Every file whose functions or constants may stand in machine code."""
+    controller = Path(__file__).parent
+    return sorted((*controller.glob("*.py"), *controller.parent.glob("*.py")))
+
+
 @cache
 def _folder(chosen: str) -> Path:
     content = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sources():
         content.update(source.read_bytes())
     return (Path(chosen) if chosen else default_root()) / "kernel" / content.hexdigest()[:16]
