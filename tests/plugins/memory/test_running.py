@@ -240,6 +240,24 @@ def test_a_memory_that_overflows_is_emptied(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(emptied) < memo.ARENA_WORDS // 2
 
 
+def test_a_run_that_is_broken_off_leaves_no_counts_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C the same memory answers the next program as if nothing had been."""
+    program = stream(1 << 28, 16)
+    memory = SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=1))
+    expected = SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=1)).run(program)
+    going_on = running.skipping.run_remembering
+
+    def broken_off(*arguments: np.ndarray) -> int:
+        assert going_on(*arguments) == running.closed_loop.GO_ON
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.skipping, "run_remembering", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            memory.run(program)
+    assert memory.run(program) == expected
+
+
 def test_a_stream_is_mostly_skipped() -> None:
     """Of the moves of a long stream with refresh, fewer than 1 % are simulated."""
     dram = simulated(SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=4)))

@@ -69,7 +69,12 @@ class Runner:
             if self._memory is None or self._window != program.window_requests:
                 # A state says nothing of the window: with another, it goes on otherwise.
                 self._memory, self._window = Memo(), program.window_requests
-            return timing_of(program, simulate(self._dram, program, memory=self._memory))
+            try:
+                return timing_of(program, simulate(self._dram, program, memory=self._memory))
+            except BaseException:
+                # A run that is broken off leaves counts in the memory that no later run may add up.
+                self._memory = None
+                raise
 
 
 def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, log_lines: int = 0) -> Ended:
