@@ -231,7 +231,7 @@ def _restrain(s: Words, c: int, t: Words, command: int, bank: int, clock: int) -
         ready = c + READY + t[push + PUSH_FOLLOWING] * MAX_BANKS
         until = clock + t[push + PUSH_CLOCKS]
         span = t[push + PUSH_SPAN]
-        if span == 1 and t[push + PUSH_OUTSIDE] == 0:
+        if span == 1:
             s[ready + bank] = max(s[ready + bank], until)
         elif t[push + PUSH_OUTSIDE] == 0:
             first = ready + t[FIRST_BANK + t[push + PUSH_LEVEL] * MAX_BANKS + bank]
