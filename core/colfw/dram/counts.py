@@ -143,6 +143,14 @@ class ChannelCounts:
         """In clocks; None if no read completed."""
         return self.read_latency_sum / self.reads_completed if self.reads_completed else None
 
+    @property
+    def read_latency_summary(self) -> dict[str, float | None]:
+        """In clocks, `average` and `p50` to `p99`: a few numbers in place of every latency."""
+        percentiles = {
+            f"p{percent}": self.read_latency_percentile(percent) for percent in LATENCY_PERCENTILES
+        }
+        return {"average": self.average_read_latency, **percentiles}
+
     def read_latency_percentile(self, percent: float) -> int | None:
         """The smallest latency that `percent` of the completed reads do not exceed; None without reads.
 
@@ -162,6 +170,10 @@ class ChannelCounts:
 _PLAIN = tuple(
     f for f in fields(ChannelCounts) if f.name not in ("burst_bytes", "commands", "read_latency_clocks")
 )
+
+
+LATENCY_PERCENTILES = (50, 95, 99)
+"""Those that reports give."""
 
 
 def _merged(one: Iterable[tuple[Key, int]], other: Iterable[tuple[Key, int]]) -> tuple[tuple[Key, int], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from fractions import Fraction
 
 from attrs import field, frozen, validators
 
@@ -113,9 +114,14 @@ class Device:
         return 1e12 / self.clock_ps
 
     @property
-    def peak_bytes_per_second(self) -> float:
+    def peak_bytes_per_clock(self) -> Fraction:
         """What the data buses of one channel carry when they are never idle."""
-        return self.data_buses * self.burst_bytes * self.clock_hz / self.burst_clocks
+        return Fraction(self.data_buses * self.burst_bytes, self.burst_clocks)
+
+    @property
+    def peak_bytes_per_second(self) -> float:
+        """The same in time."""
+        return float(self.peak_bytes_per_clock) * self.clock_hz
 
     def nanoseconds(self, clocks: int) -> float:
         return clocks * self.clock_ps / 1000

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -20,6 +19,8 @@ from colfw.dram.requests import Trace
 from colfw.errors import InvariantError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from colfw.dram.counts import ChannelCounts
     from colfw.dram.device import Device
     from colfw.dram.requests import Dram, Replay
@@ -132,20 +133,16 @@ class LatencyCurve:
         return text.getvalue()
 
 
-def peak_bytes_per_clock(device: Device, channels: int) -> Fraction:
-    """What all data buses together can carry."""
-    return Fraction(channels * device.data_buses * device.burst_bytes, device.burst_clocks)
-
-
 def loads(device: Device, channels: int, points: int) -> tuple[Fraction, ...]:
     """How many clocks lie between two requests at each of `points` loads, the lowest first.
 
+    >>> from fractions import Fraction
     >>> from types import SimpleNamespace
-    >>> device = SimpleNamespace(burst_bytes=64, burst_clocks=4, data_buses=1)
+    >>> device = SimpleNamespace(burst_bytes=64, peak_bytes_per_clock=Fraction(16))
     >>> [str(clocks) for clocks in loads(device, 1, 2)], [str(clocks) for clocks in loads(device, 8, 2)]
     (['8', '4'], ['1', '1/2'])
     """
-    most = peak_bytes_per_clock(device, channels) / device.burst_bytes
+    most = channels * device.peak_bytes_per_clock / device.burst_bytes
     return tuple(points / (most * step) for step in range(1, points + 1))
 
 
@@ -159,7 +156,7 @@ def latency_curve(dram: Dram, memory: str, stream: Stream, points: int) -> Laten
         device=device.name,
         channels=dram.channels,
         clock_ps=device.clock_ps,
-        peak_bytes_per_clock=float(peak_bytes_per_clock(device, dram.channels)),
+        peak_bytes_per_clock=float(dram.channels * device.peak_bytes_per_clock),
         stream=stream,
         points=tuple(
             _point(dram.replay(trace, clocks_apart=apart, drain=True), apart, device) for apart in spacings

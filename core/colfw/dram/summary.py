@@ -40,8 +40,7 @@ def _numbers(counts: ChannelCounts, clocks: int, device: Device, energy: EnergyO
         "peak_share": counts.peak_share,
         **{name: getattr(counts, name) for name in _COUNTED},
         "row_buffer_hit_rate": counts.row_buffer_hit_rate,
-        "average_read_latency_clocks": counts.average_read_latency,
-        **{f"p{p}_read_latency_clocks": counts.read_latency_percentile(p) for p in (50, 95, 99)},
+        **{f"{name}_read_latency_clocks": value for name, value in counts.read_latency_summary.items()},
         "commands": dict(counts.commands),
         "energy": _energy(energy(counts)),
     }
@@ -90,8 +89,7 @@ def of_memory(dram: Dram) -> dict[str, Any]:
 
 
 def peak_bytes_per_clock(dram: Dram) -> float:
-    device = dram.device
-    return dram.channels * device.data_buses * device.burst_bytes / device.burst_clocks
+    return float(dram.channels * dram.device.peak_bytes_per_clock)
 
 
 def peak_gb_per_s(dram: Dram) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from colfw.dram.counts import LATENCY_PERCENTILES
 from colfw.store.tables import Column, TableSchema
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ MEMORY_CHANNELS: Final = TableSchema(
         _share("row_buffer_hit_rate", "row_hits over accesses; null without any", nullable=True),
         _latency("average", "Mean time from a read's arrival to its last word", "real"),
         *(_latency(f"p{percent}", f"The smallest that {percent} % of these reads do not exceed")
-          for percent in (50, 95, 99)),
+          for percent in LATENCY_PERCENTILES),
         Column("commands", "text", "commands", "Commands issued, by the standard's names for them, as JSON"),
         _count("refreshes_issued", "Refreshes issued", "refreshes"),
         _count("refreshes_due", "Refreshes that fell due", "refreshes"),

@@ -32,7 +32,6 @@ CHANNELS_FILE = "channels.json"
 """What the channels of the memory counted: of each program that was run, and which site asked for it."""
 
 _LATENCIES = "read_latency_clocks"
-_PERCENTILES = (50, 95, 99)
 
 
 def simulate(job: Job) -> None:
@@ -83,10 +82,9 @@ class _Simulation:
 
     def _counted(self, counts: ChannelCounts) -> dict[str, Any]:
         """The totals of a channel, and of its read latencies a few numbers instead of every one."""
-        percentiles = {f"p{percent}": counts.read_latency_percentile(percent) for percent in _PERCENTILES}
         return {
             "counts": attrs.asdict(counts, filter=attrs.filters.exclude(_LATENCIES)),
-            _LATENCIES: {"average": counts.average_read_latency, **percentiles},
+            _LATENCIES: counts.read_latency_summary,
             "energy": self._energy(counts),
         }
 
