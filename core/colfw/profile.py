@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import numpy as np
@@ -17,15 +17,19 @@ from attrs import field, frozen, validators
 
 from colfw import arrayfile
 from colfw.errors import InvariantError
+from colfw.folding import DeviceFold, fold_rows, host_rows, is_tensor
 from colfw.sites import Site, check_distinct
 from colfw.thresholds import check_thresholds, float32_floor
-from colfw.vocabulary import SourceKind
+from colfw.vocabulary import RowConvention, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from colfw.folding import Folded
 
 PROFILE_SCHEMA_VERSION = 1
 
@@ -44,6 +48,7 @@ class Provenance:
     iterations: int = field(validator=validators.ge(1))
     weights_digest: str | None = None
     options: Mapping[str, Any] = field(factory=dict)
+    rows_convention: RowConvention = field(default=RowConvention.OFFICIAL, converter=RowConvention)
 
 
 @frozen(kw_only=True, eq=False)
@@ -198,33 +203,62 @@ class ColumnMaxima:
 
     def __init__(self, sites: Sequence[Site], *, iterations: int, thresholds: Iterable[float]) -> None:
         self._thresholds = check_thresholds(thresholds, "thresholds to count")
-        self._floors = [float32_floor(tau) for tau in self._thresholds]
+        self._floors = np.array([float32_floor(tau) for tau in self._thresholds], np.float32)
         check_distinct(tuple(sites), "sites to observe")
         self._sites = {site.name: site for site in sites}
         self._iterations = iterations
         self._maxima = {site.name: np.zeros((iterations, site.columns), np.float32) for site in sites}
         self._exceeding = {site.name: np.zeros((iterations, len(self._floors)), np.int64) for site in sites}
         self._elements = {site.name: np.zeros(iterations, np.int64) for site in sites}
+        self._on_device: dict[str, tuple[int, DeviceFold]] = {}
 
-    def observe(self, site: Site, iteration: int, activation: ArrayLike) -> None:
-        """Fold one activation `[..., columns]`; NaN or infinity is an error naming site and iteration."""
-        magnitude = np.abs(self._rows(site, iteration, activation))
-        if not magnitude.size:
+    def observe(self, site: Site, iteration: int, activation: ArrayLike | Tensor) -> None:
+        """Fold one activation `[..., columns]`; NaN or infinity is an error naming site and iteration.
+
+        What lies on another device than the processor is folded there, and an error about it comes when
+        the next iteration of the site is observed, or the result is asked for.
+        """
+        declared = self._declared(site, iteration)
+        if is_tensor(activation):
+            tensor = cast("Tensor", activation)
+            if tensor.device.type != "cpu" and tensor.is_floating_point() and tensor.element_size() <= 4:
+                self._fold_on_device(declared, iteration, tensor)
+                return
+            activation = host_rows(tensor)
+        rows = self._rows(declared, activation)
+        if rows.size:
+            self._take_in(declared.name, iteration, fold_rows(rows, self._floors))
+
+    def _fold_on_device(self, site: Site, iteration: int, tensor: Tensor) -> None:
+        _check_columns(site, tuple(tensor.shape))
+        if not tensor.numel():
             return
-        columns = magnitude.max(axis=0)
-        if not np.isfinite(columns).all():
+        before, fold = self._on_device.get(site.name, (iteration, None))
+        if fold is None or before != iteration:
+            self._settle(site.name)
+            fold = DeviceFold(self._floors)
+            self._on_device[site.name] = iteration, fold
+        fold.add(tensor)
+
+    def _settle(self, site: str) -> None:
+        """Take in what still lies on a device."""
+        if site in self._on_device:
+            iteration, fold = self._on_device.pop(site)
+            self._take_in(site, iteration, fold.result())
+
+    def _take_in(self, site: str, iteration: int, found: Folded) -> None:
+        if not np.isfinite(found.maxima).all():
             raise InvariantError(
                 f"NaN or infinity in the activation of iteration {iteration}",
-                where=f"site {site.name}",
+                where=f"site {site}",
                 hint="the denoiser diverged: look at its weights, precision and inputs",
             )
-        maxima = self._maxima[site.name][iteration]
-        np.maximum(maxima, columns, out=maxima)
-        self._elements[site.name][iteration] += magnitude.size
-        counts = [int(np.count_nonzero(magnitude > floor)) for floor in self._floors]
-        self._exceeding[site.name][iteration] += np.array(counts, np.int64)
+        maxima = self._maxima[site][iteration]
+        np.maximum(maxima, found.maxima, out=maxima)
+        self._elements[site][iteration] += found.elements
+        self._exceeding[site][iteration] += found.exceeding
 
-    def _rows(self, site: Site, iteration: int, activation: ArrayLike) -> NDArray[np.float32]:
+    def _declared(self, site: Site, iteration: int) -> Site:
         where = f"site {site.name}"
         declared = self._sites.get(site.name)
         if declared is None:
@@ -233,19 +267,21 @@ class ColumnMaxima:
             raise InvariantError(
                 f"iteration {iteration} is outside the {self._iterations} of this run", where=where
             )
+        return declared
+
+    def _rows(self, site: Site, activation: ArrayLike) -> NDArray[np.float32]:
         array = np.asarray(activation)
-        if array.ndim == 0 or array.shape[-1] != declared.columns:
-            raise InvariantError(
-                f"activation of shape {array.shape} has not its {declared.columns} columns", where=where
-            )
-        return _as_float32(array, where).reshape(-1, declared.columns)
+        _check_columns(site, array.shape)
+        return _as_float32(array, f"site {site.name}").reshape(-1, site.columns)
 
     def site_profiles(self) -> tuple[SiteProfile, ...]:
         """What was seen; a site that was never called in some iteration is an error."""
+        self._settle_all()
         return tuple(self._site_profile(site) for site in self._sites.values())
 
     def statistics(self) -> Statistics:
         """The same as plain arrays: an observer like any other."""
+        self._settle_all()
         return {
             name: {
                 "maxima": self._maxima[name].copy(),
@@ -254,6 +290,10 @@ class ColumnMaxima:
             }
             for name in self._sites
         }
+
+    def _settle_all(self) -> None:
+        for site in self._sites:
+            self._settle(site)
 
     def _site_profile(self, site: Site) -> SiteProfile:
         unseen = np.flatnonzero(self._elements[site.name] == 0)
@@ -268,6 +308,13 @@ class ColumnMaxima:
             maxima=self._maxima[site.name].copy(),  # what was seen stays as it is when folding goes on
             exceeding=self._exceeding[site.name].copy(),
             elements=self._elements[site.name].copy(),
+        )
+
+
+def _check_columns(site: Site, shape: tuple[int, ...]) -> None:
+    if not shape or shape[-1] != site.columns:
+        raise InvariantError(
+            f"activation of shape {shape} has not its {site.columns} columns", where=f"site {site.name}"
         )
 
 

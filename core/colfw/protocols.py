@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
-from colfw.vocabulary import Reuse
+from colfw.vocabulary import Precision, Reuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,13 +39,19 @@ class DenoiseRequest:
     """The grid at which elements are counted; a synthesised profile states its counts there."""
     reuse: Reuse = Reuse.ZERO
     """What cold columns hold where masks are given."""
+    device: str = "cpu"
+    """Where the denoiser runs, as torch names it: `cpu`, `cuda`, `cuda:1`."""
+    precision: Precision = Precision.FLOAT32
 
 
 class Observer(Protocol):
     """Folds activations into statistics while they pass; keeps no activation."""
 
     def observe(self, site: Site, iteration: int, activation: Any) -> None:
-        """Take in one activation `[..., columns]`; several calls a site and iteration are allowed."""
+        """Take in one activation `[..., columns]`; several calls a site and iteration are allowed.
+
+        A denoiser of torch shows tensors, on its own device and in its own precision; others, numpy arrays.
+        """
 
     def statistics(self) -> Statistics:
         """What was found: site name -> statistic name -> array."""
@@ -58,7 +64,11 @@ class ObserverFactory(Protocol):
 
 
 class Workload(Protocol):
-    """A denoiser. Making one is cheap: the model is built when it first runs."""
+    """A denoiser. Making one is cheap: the model is built when it first runs.
+
+    One that counts rows by another convention than its own code's says so in an attribute `rows_convention`
+    (`colfw.vocabulary.RowConvention`), and every table repeats it.
+    """
 
     def sites(self, request: DenoiseRequest) -> tuple[Site, ...]:
         """The sites in execution order, known without building the model."""

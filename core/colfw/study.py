@@ -32,7 +32,7 @@ from colfw.typed import (
     structured,
     unstructure,
 )
-from colfw.vocabulary import MaskKind, Reuse, SourceKind
+from colfw.vocabulary import MaskKind, Precision, Reuse, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +70,14 @@ def _plugin_name(_: Any, attribute: Attribute[str], text: str) -> None:
             where=attribute.name,
             hint="lower-case words joined by '-' or '.', or distribution/name",
         )
+
+
+_DEVICE = re.compile(r"[a-z]+(?::\d+)?")
+
+
+def _device(_: Any, attribute: Attribute[str], text: str) -> None:
+    if not _DEVICE.fullmatch(text):
+        raise InvariantError(f"{shown(text)} is no device", where=attribute.name, hint="cpu, cuda or cuda:1")
 
 
 def _ascending(_: Any, attribute: Attribute[tuple[float, ...]], thresholds: tuple[float, ...]) -> None:
@@ -198,6 +206,10 @@ class Study:
     """Of per-layer masks: the share of columns that is to be hot."""
     metrics: tuple[PluginChoice, ...] = field(default=(), validator=distinct)
     mask_reuse: Reuse = Reuse.ZERO
+    device: str = field(default="cpu", validator=_device)
+    """Where denoisers run: `cpu`, `cuda`, `cuda:1`, `mps`."""
+    precision: Precision = Precision.FLOAT32
+    """The type that denoisers compute in."""
     source: Source = field(factory=Source, validator=_checkpoints_are_read)
     profile: ProfileSettings = field(factory=ProfileSettings)
     layouts: tuple[LayoutChoice, ...] = field(default=(), validator=distinct)

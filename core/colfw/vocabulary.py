@@ -34,6 +34,15 @@ class SourceKind(StrEnum):
         return "measured-random" if self is SourceKind.RANDOM else "measured"
 
 
+class RowConvention(StrEnum):
+    """How the rows of a site are counted; every table says which convention its rows follow."""
+
+    OFFICIAL = "official"
+    """What the model's own code does in one iteration for one sample, both guidance passes included."""
+    PAPER = "paper"
+    """What Table 1 of the study counts, where that differs."""
+
+
 class MaskKind(StrEnum):
     """How a mask chooses its threshold."""
 
@@ -49,6 +58,14 @@ class Reuse(StrEnum):
     """Nothing: the studies' accuracy experiments."""
     STALE = "stale"
     """The value of the last dense iteration: FFN-Reuse."""
+
+
+class Precision(StrEnum):
+    """The type that a denoiser computes in. Samplers keep their state in float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
 
 
 class Direction(StrEnum):

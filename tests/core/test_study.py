@@ -31,7 +31,7 @@ from colfw.study import (
     study_toml,
 )
 from colfw.testing.study_strategies import studies, thresholds
-from colfw.vocabulary import MaskKind, Reuse, SourceKind
+from colfw.vocabulary import MaskKind, Precision, Reuse, SourceKind
 
 if TYPE_CHECKING:
     from colfw.keypaths import KeyPath
@@ -49,6 +49,8 @@ thresholds = [0.10, 0.2]
 target_hot_ratios = [0.164]
 metrics = ["psnr", { name = "some-metrics/fid", options = { weights = "/weights/inception.pt" } }]
 mask_reuse = "stale"
+device = "cuda:1"
+precision = "bfloat16"
 
 [source]
 kind = "checkpoint"
@@ -93,6 +95,8 @@ TYPED = Study(
         PluginChoice(name="some-metrics/fid", options={"weights": "/weights/inception.pt"}),
     ),
     mask_reuse=Reuse.STALE,
+    device="cuda:1",
+    precision=Precision.BFLOAT16,
     source=Source(
         kind=SourceKind.CHECKPOINT,
         checkpoints={"tiny": Path("/weights/tiny.pt"), "dit-xl-2": Path("/weights/DiT.pt")},
@@ -147,6 +151,8 @@ def test_defaults() -> None:
         "target_hot_ratios": [0.10, 0.15, 0.164, 0.17, 0.20],
         "metrics": [],
         "mask_reuse": "zero",
+        "device": "cpu",
+        "precision": "float32",
         "source": {"kind": "random", "checkpoints": {}},
         "profile": {"grid": list(DEFAULT_GRID), "observers": []},
         "layouts": [],
@@ -207,8 +213,8 @@ SHARE_HINT = "(a share, not a percentage: did you mean 0.164?)"
 CHECKPOINT_HINT = '(set source.kind = "checkpoint", or leave them out)'
 KINDS_HINT = "(known: checkpoint, miniature, published, random)"
 KEYS_HINT = (
-    "(known: iterations, layouts, machines, mask_reuse, metrics, name, output,"
-    " profile, samples, seeds, source, target_hot_ratios, thresholds, workloads)"
+    "(known: device, iterations, layouts, machines, mask_reuse, metrics, name, output,"
+    " precision, profile, samples, seeds, source, target_hot_ratios, thresholds, workloads)"
 )
 
 
@@ -343,6 +349,10 @@ KEYS_HINT = (
         ({"output": {"samples": 1}}, "output.samples: must be true or false, not 1"),
         ({"output": {"sampels": True}}, "output.sampels: unknown key (did you mean 'samples'?)"),
         ({"workload": ["dit"]}, "workload: unknown key (did you mean 'workloads'?)"),
+        (
+            {"device": "the GPU"},
+            'device: "the GPU" is no device (cpu, cuda or cuda:1)',
+        ),
         (
             {"zzz": 1},
             f"zzz: unknown key {KEYS_HINT}",
@@ -502,6 +512,8 @@ seeds = [0, 7]
 thresholds = [0.1, 0.2]
 target_hot_ratios = [0.164]
 mask_reuse = "stale"
+device = "cuda:1"
+precision = "bfloat16"
 
 [[workloads]]
 name = "tiny"

@@ -52,10 +52,12 @@ class Shortcuts:
     """Samples a workload and seed; short for --set samples=N."""
     seed: Annotated[tuple[int, ...], Parameter(negative="")] = ()
     """Seed; may be repeated; short for --set seeds=[N,...]."""
+    device: str | None = None
+    """Where denoisers run, such as cuda; short for --set device=NAME."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        given = {"iterations": self.iterations, "samples": self.samples}
+        given = {"iterations": self.iterations, "samples": self.samples, "device": self.device}
         texts = [f"{key}={value}" for key, value in given.items() if value is not None]
         return (*texts, *([f"seeds={list(self.seed)}"] if self.seed else []))
 

@@ -85,6 +85,8 @@ def _planned_workloads(bound: BoundStudy) -> Iterator[WorkloadPlan]:
                 checkpoint=workload.checkpoint,
                 thresholds=bound.study.threshold_grid,
                 reuse=bound.study.mask_reuse,
+                device=bound.study.device,
+                precision=bound.study.precision,
             )
             with guarded(str(workload.choice.registered), "while it was planned"):
                 sites = tuple(model.sites(request))

@@ -73,8 +73,8 @@ class Sources:
             for result in self.of("profile")
         }
 
-    def evidence(self, result: Result) -> str:
-        return self.profiles[_run_of(result)].provenance.source.evidence
+    def origin(self, result: Result) -> Row:
+        return _origin(self.profiles[_run_of(result)])
 
     @cached_property
     def mask_digests(self) -> dict[tuple[Any, ...], str]:
@@ -121,6 +121,14 @@ def _case_of(result: Result) -> tuple[Any, ...]:
     return (*_run_of(result), result.context["layout"], result.context["mask"])
 
 
+def _origin(profile: ActivationProfile) -> Row:
+    """What every table says of the numbers in it."""
+    return {
+        "evidence": profile.provenance.source.evidence,
+        "rows_convention": str(profile.provenance.rows_convention),
+    }
+
+
 def _site_rows(sources: Sources) -> Iterator[Row]:
     seen: set[str] = set()
     for (workload, _), profile in sources.profiles.items():
@@ -131,6 +139,7 @@ def _site_rows(sources: Sources) -> Iterator[Row]:
             site = entry.site
             yield {
                 "workload": workload,
+                "rows_convention": str(profile.provenance.rows_convention),
                 "position": position,
                 "site": site.name,
                 "operator": site.operator.kind,
@@ -148,7 +157,7 @@ def _profile_rows(sources: Sources) -> Iterator[Row]:
         yield {
             "workload": workload,
             "seed": seed,
-            "evidence": origin.source.evidence,
+            **_origin(profile),
             "source": str(origin.source),
             "samples": origin.samples,
             "iterations": origin.iterations,
@@ -164,7 +173,7 @@ def _sparsity_rows(sources: Sources) -> Iterator[Row]:
         shared = {
             "workload": workload,
             "seed": seed,
-            "evidence": profile.provenance.source.evidence,
+            **_origin(profile),
             "mask": policy.label,
         }
         for mask in masks.sites:
@@ -205,7 +214,7 @@ def _calibration_rows(sources: Sources) -> Iterator[Row]:
                 yield {
                     "workload": workload,
                     "seed": seed,
-                    "evidence": profile.provenance.source.evidence,
+                    **_origin(profile),
                     "mask": policy.label,
                     **_calibrated(sources, profile, entry.site.name, policy),
                 }
@@ -237,7 +246,7 @@ def _regime_rows(sources: Sources) -> Iterator[Row]:
             yield {
                 "workload": workload,
                 "seed": seed,
-                "evidence": profile.provenance.source.evidence,
+                **_origin(profile),
                 "mask": policy.label,
                 **found,
                 "regime": str(found["regime"]),
@@ -252,6 +261,7 @@ def _placement_rows(sources: Sources) -> Iterator[Row]:
             yield {
                 "workload": workload,
                 "seed": seed,
+                **sources.origin(result),
                 "layout": result.context["layout"],
                 "mask": result.context["mask"],
                 "mask_digest": sources.mask_digests[_case_of(result)],
@@ -294,7 +304,7 @@ def _case(sources: Sources, result: Result) -> Row:
     return {
         "workload": workload,
         "seed": seed,
-        "evidence": sources.evidence(result),
+        **sources.origin(result),
         "machine": result.context["machine"],
         "layout": result.context["layout"],
         "mask": result.context["mask"],
@@ -394,7 +404,7 @@ def _score_rows(sources: Sources) -> Iterator[Row]:
         yield {
             "workload": workload,
             "seed": seed,
-            "evidence": sources.evidence(result),
+            **sources.origin(result),
             "mask": result.context["mask"],
             "mask_digest": found["mask_digest"],
             "metric": result.context["metric"],

@@ -19,6 +19,13 @@ _EVIDENCE = Column(
     "What the number rests on: measured (real weights), measured-random (seeded random weights) or"
     " synthesised (made to published statistics)",
 )
+_ROWS_CONVENTION = Column(
+    "rows_convention",
+    "text",
+    "name",
+    "How rows of a site are counted: official (what the model's code does, both guidance passes included)"
+    " or paper (what Table 1 of the study counts)",
+)
 _MASK = Column(
     "mask",
     "text",
@@ -47,6 +54,7 @@ SITES: Final = TableSchema(
     key=("workload", "position"),
     columns=(
         _WORKLOAD,
+        _ROWS_CONVENTION,
         _count("position", "Position in execution order, from 0"),
         _SITE,
         Column("operator", "text", "name", "What the site belongs to, such as ffn"),
@@ -66,6 +74,7 @@ PROFILES: Final = TableSchema(
         _WORKLOAD,
         _SEED,
         _EVIDENCE,
+        _ROWS_CONVENTION,
         Column(
             "source", "text", "name", "Where activations came from: checkpoint, miniature, published, random"
         ),
@@ -91,6 +100,7 @@ SPARSITY: Final = TableSchema(
         _WORKLOAD,
         _SEED,
         _EVIDENCE,
+        _ROWS_CONVENTION,
         _MASK,
         _SITE,
         _ITERATION,
@@ -126,6 +136,7 @@ CALIBRATION: Final = TableSchema(
         _WORKLOAD,
         _SEED,
         _EVIDENCE,
+        _ROWS_CONVENTION,
         _MASK,
         _SITE,
         _share("target_hot_ratio", "At most this share of columns may be hot over iterations 1 and later"),
@@ -152,6 +163,7 @@ REGIMES: Final = TableSchema(
         _WORKLOAD,
         _SEED,
         _EVIDENCE,
+        _ROWS_CONVENTION,
         _MASK,
         Column("regime", "text", "name", "concentration, dispersion or churn"),
         _share("mean_jaccard", "Mean Jaccard of consecutive hot sets over iterations 1 and later, all sites"),
@@ -170,6 +182,8 @@ PLACEMENTS: Final = TableSchema(
     columns=(
         _WORKLOAD,
         _SEED,
+        _EVIDENCE,
+        _ROWS_CONVENTION,
         _LAYOUT,
         _MASK,
         _MASK_DIGEST,
@@ -207,7 +221,7 @@ TIMING: Final = TableSchema(
     meaning="What the machine and its memory did for one site in one iteration.",
     key=("workload", "seed", "machine", "layout", "mask", "site", "iteration"),
     columns=(
-        _WORKLOAD, _SEED, _EVIDENCE, _MACHINE, _LAYOUT, _MASK, _SITE, _ITERATION,
+        _WORKLOAD, _SEED, _EVIDENCE, _ROWS_CONVENTION, _MACHINE, _LAYOUT, _MASK, _SITE, _ITERATION,
         *_TIMING_COUNTS, *_RATES,
     ),
 )  # fmt: skip
@@ -230,7 +244,7 @@ MEMORY_CHANNELS: Final = TableSchema(
     meaning="What each memory channel did for one site in one iteration; no rows for a memory without.",
     key=("workload", "seed", "machine", "layout", "mask", "site", "iteration", "channel"),
     columns=(
-        _WORKLOAD, _SEED, _EVIDENCE, _MACHINE, _LAYOUT, _MASK, _SITE, _ITERATION,
+        _WORKLOAD, _SEED, _EVIDENCE, _ROWS_CONVENTION, _MACHINE, _LAYOUT, _MASK, _SITE, _ITERATION,
         _count("channel", "The channel, from 0"),
         _count("clocks", "Time taken, by the memory's clock", _CLOCKS),
         _share("busy_share", "Clocks in which the data bus carried data, over clocks"),
@@ -275,7 +289,7 @@ TOTALS: Final = TableSchema(
     meaning="The timing of a whole run: all sites and iterations added up, and held against the dense run.",
     key=("workload", "seed", "machine", "layout", "mask"),
     columns=(
-        _WORKLOAD, _SEED, _EVIDENCE, _MACHINE, _LAYOUT, _MASK, _MASK_DIGEST,
+        _WORKLOAD, _SEED, _EVIDENCE, _ROWS_CONVENTION, _MACHINE, _LAYOUT, _MASK, _MASK_DIGEST,
         *_TIMING_COUNTS, *_RATES,
         _share("compute_share", "compute_core_cycles / core_cycles"),
         _share("stall_share", "stall_core_cycles / core_cycles"),
@@ -298,6 +312,7 @@ SCORES: Final = TableSchema(
         _WORKLOAD,
         _SEED,
         _EVIDENCE,
+        _ROWS_CONVENTION,
         _MASK,
         _MASK_DIGEST,
         Column("metric", "text", "name", "The metric, as the study calls it"),

@@ -18,7 +18,7 @@ from colfw.study import (
     Study,
     WorkloadChoice,
 )
-from colfw.vocabulary import MaskKind, Reuse, SourceKind
+from colfw.vocabulary import MaskKind, Precision, Reuse, SourceKind
 
 _WORD = st.text(alphabet=string.ascii_lowercase + string.digits, min_size=1, max_size=6)
 
@@ -115,6 +115,8 @@ def studies(draw: st.DrawFn) -> Study:
         target_hot_ratios=draw(_distinct(st.floats(min_value=0, max_value=1))),
         metrics=draw(_distinct(plugin_choices())),
         mask_reuse=draw(st.sampled_from(Reuse)),
+        device=draw(st.sampled_from(["cpu", "cuda", "cuda:1"])),
+        precision=draw(st.sampled_from(Precision)),
         source=draw(sources()),
         profile=ProfileSettings(grid=draw(thresholds()), observers=draw(_distinct(plugin_names()))),
         layouts=draw(_distinct(layout_choices(), min_size=1)) if simulates else (),

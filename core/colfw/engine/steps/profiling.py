@@ -10,7 +10,7 @@ from colfw.engine.steps.requests import denoise_request
 from colfw.errors import InvariantError
 from colfw.plugins import guarded
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
-from colfw.vocabulary import SourceKind
+from colfw.vocabulary import RowConvention, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def _synthesise(job: Job, request: DenoiseRequest) -> None:
     workload = job.make("workload")
     with guarded(str(job.choice("workload").registered), "while it synthesised a profile"):
         profile = workload.synthesise(request)
-        stated = evolve(profile, provenance=_provenance(job, request))
+        stated = evolve(profile, provenance=_provenance(job, request, workload))
     job.write(PROFILE_FILE, stated.to_bytes())
 
 
@@ -55,7 +55,7 @@ def _measure(job: Job, request: DenoiseRequest) -> None:
         watched = [maxima, *further.values(), _Clock(job.advance, request.samples)]
         samples = workload.denoise(request, watched, None)
     measured = ActivationProfile(
-        provenance=_provenance(job, request),
+        provenance=_provenance(job, request, workload),
         thresholds=request.thresholds,
         sites=maxima.site_profiles(),
         statistics={name: observer.statistics() for name, observer in further.items()},
@@ -64,7 +64,7 @@ def _measure(job: Job, request: DenoiseRequest) -> None:
     job.write(SAMPLES_FILE, samples.to_bytes())
 
 
-def _provenance(job: Job, request: DenoiseRequest) -> Provenance:
+def _provenance(job: Job, request: DenoiseRequest, workload: Any) -> Provenance:
     return Provenance(
         workload=job.task.payload["plugins"]["workload"]["plugin"],
         source=request.source,
@@ -73,6 +73,7 @@ def _provenance(job: Job, request: DenoiseRequest) -> Provenance:
         iterations=request.iterations,
         weights_digest=job.task.payload["weights_digest"],
         options=job.task.payload["plugins"]["workload"]["options"] or {},
+        rows_convention=getattr(workload, "rows_convention", RowConvention.OFFICIAL),
     )
 
 

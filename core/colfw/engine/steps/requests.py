@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colfw.protocols import DenoiseRequest
-from colfw.vocabulary import Reuse, SourceKind
+from colfw.vocabulary import Precision, Reuse, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,9 @@ def request_data(request: DenoiseRequest) -> dict[str, Any]:
         "seed": request.seed,
         "thresholds": list(request.thresholds),
         "reuse": str(request.reuse),
+        # Another device or precision rounds differently.
+        "device": request.device,
+        "precision": str(request.precision),
     }
 
 
@@ -34,6 +37,8 @@ def request_from(data: Mapping[str, Any], checkpoint: str | None) -> DenoiseRequ
         seed=data["seed"],
         thresholds=tuple(data["thresholds"]),
         reuse=Reuse(data["reuse"]),
+        device=data["device"],
+        precision=Precision(data["precision"]),
         checkpoint=None if checkpoint is None else Path(checkpoint),
     )
 
