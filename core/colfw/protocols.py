@@ -67,7 +67,8 @@ class Workload(Protocol):
     """A denoiser. Making one is cheap: the model is built when it first runs.
 
     One that counts rows by another convention than its own code's says so in an attribute `rows_convention`
-    (`colfw.vocabulary.RowConvention`), and every table repeats it.
+    (`colfw.vocabulary.RowConvention`), and every table repeats it. One that reads files besides its weights
+    has a method `inputs_digest(request) -> str | None`, so that results of other files are not taken for these.
     """
 
     def sites(self, request: DenoiseRequest) -> tuple[Site, ...]:

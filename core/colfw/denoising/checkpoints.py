@@ -94,14 +94,15 @@ def load_into(model: nn.Module, state: State, layout: CheckpointLayout, *, where
 def digest(path: Path) -> str:
     """SHA-256 of the weights: of the file's bytes, or of a folder's weight files and their names."""
     files = _weight_files(path)
-    digests = {file.name: _file_digest(file) for file in files}
+    digests = {file.name: file_digest(file) for file in files}
     if len(digests) == 1:
         return next(iter(digests.values()))
     lines = "".join(f"{name} {sha256}\n" for name, sha256 in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _file_digest(file: Path) -> str:
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file's bytes, remembered while size and time of change stay the same."""
     with _reading(file):
         found = file.stat()
         return _remembered_digest(file.resolve(), found.st_size, found.st_mtime_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import torch
 from attrs import field, frozen, validators
 
 from colfw import lazy
+from colfw.denoising.checkpoints import file_digest
 from colfw.errors import StoreError, StudyError
 
 if TYPE_CHECKING:
@@ -54,6 +56,17 @@ def conditioning(
         else _drawn(name, condition, seed, numbers)
         for name, condition in conditions.items()
     }
+
+
+def files_digest(options: Any) -> str | None:
+    """A hash of the files that conditioning is made of; None where seed and options decide it."""
+    files = [] if options.conditioning is None else [options.conditioning]
+    encoder = getattr(options, "encoder", None)
+    if encoder is not None:
+        files += sorted(file for file in encoder.rglob("*") if file.is_file())
+    if not files:
+        return None
+    return hashlib.sha256("".join(file_digest(file) for file in files).encode()).hexdigest()
 
 
 # --- drawn from the seed --------------------------------------------------------------------------
@@ -145,7 +158,8 @@ def _arrays(path: Path, conditions: Mapping[str, Condition]) -> dict[str, Tensor
 
 def _from_npz(path: Path, conditions: Mapping[str, Condition]) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file open that it cannot read.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             _check_names(path, conditions, list(file.files))
             return {name: torch.from_numpy(np.array(file[name])) for name in conditions}
     except StoreError:

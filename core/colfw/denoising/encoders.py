@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from colfw.errors import StoreError, UnavailableError
+from colfw.errors import ColfwError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,7 +145,9 @@ def _transformers(folder: Path) -> Iterator[Any]:
     with _quiet(transformers.utils.logging):
         try:
             yield transformers
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        except ColfwError:
+            raise
+        except Exception as error:  # what the library and those below it raise is not limited
             first_line = (str(error) or type(error).__name__).splitlines()[0]
             raise StoreError(f"no readable text encoder: {first_line}", where=str(folder)) from error
 

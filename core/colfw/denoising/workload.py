@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from torch import nn
 
 from colfw.denoising.checkpoints import CheckpointLayout, digest, load_into, read_checkpoint
-from colfw.denoising.conditioning import Condition, conditioning
+from colfw.denoising.conditioning import Condition, conditioning, files_digest
 from colfw.denoising.masking import Masking
 from colfw.denoising.noise import SeededNoise
 from colfw.denoising.weights import randomise, without_initialisation
@@ -109,6 +109,9 @@ class TorchWorkload(ABC):
         weights = self._weights(request)
         return None if weights is None else digest(weights)
 
+    def inputs_digest(self, request: DenoiseRequest) -> str | None:  # noqa: ARG002
+        return files_digest(self.config)
+
     def denoise(
         self, request: DenoiseRequest, observers: Sequence[Observer], masks: MaskSet | None
     ) -> Samples:
@@ -119,7 +122,9 @@ class TorchWorkload(ABC):
             denoiser = self._denoiser(request, device)
             masking = None if masks is None else Masking(masks, request.reuse, device)
             passing = _Passing(observers, masking)
-            with watching(denoiser, {layer.linear2: passing.at(layer.site) for layer in self.layers()}):
+            # Where nobody looks and nothing is masked, the denoiser runs as if colfw were not there.
+            watched = self.layers() if observers or masking else ()
+            with watching(denoiser, {layer.linear2: passing.at(layer.site) for layer in watched}):
                 batches = [self._batch(denoiser, request, first, passing) for first in self._firsts(request)]
         return Samples(
             modality=self.modality,

@@ -37,6 +37,16 @@ class WorkloadPlan:
     request: DenoiseRequest
     sites: tuple[Site, ...]
     weights_digest: str | None
+    inputs_digest: str | None
+
+    @property
+    def denoising(self) -> dict[str, Any]:
+        """What a denoising loop depends on, as plain data."""
+        return {
+            "request": request_data(self.request),
+            "weights_digest": self.weights_digest,
+            "inputs_digest": self.inputs_digest,
+        }
 
     @property
     def context(self) -> dict[str, Any]:
@@ -93,7 +103,10 @@ def _planned_workloads(bound: BoundStudy) -> Iterator[WorkloadPlan]:
                 if not sites:
                     raise InvariantError("has no site to observe")
                 digest = model.weights_digest(request)
-            yield WorkloadPlan(bound=workload, request=request, sites=sites, weights_digest=digest)
+                inputs = model.inputs_digest(request) if hasattr(model, "inputs_digest") else None
+            yield WorkloadPlan(
+                bound=workload, request=request, sites=sites, weights_digest=digest, inputs_digest=inputs
+            )
 
 
 def _tasks_of(bound: BoundStudy, workload: WorkloadPlan) -> Iterator[Task]:
@@ -123,8 +136,7 @@ def _profile_task(bound: BoundStudy, workload: WorkloadPlan) -> Task:
         label=f"profile {workload.title}",
         payload={
             "plugins": {"workload": workload.bound.choice.identity, **observers},
-            "request": request_data(workload.request),
-            "weights_digest": workload.weights_digest,
+            **workload.denoising,
         },
         work=workload.denoising_work,
         context=workload.context,
@@ -192,8 +204,7 @@ def _generate_task(workload: WorkloadPlan, profile: Task, mask: MaskPolicy) -> T
         label=f"generate {workload.title} {mask.label}",
         payload={
             "plugins": {"workload": workload.bound.choice.identity},
-            "request": request_data(workload.request),
-            "weights_digest": workload.weights_digest,
+            **workload.denoising,
             "mask": _mask_data(mask),
         },
         needs={"profile": profile.digest},

@@ -280,7 +280,7 @@ ALLOWED_ATTACKS = CheckpointLayout(
 @pytest.mark.parametrize("function", [os.system, eval, os.popen])
 @pytest.mark.parametrize("layout", [PLAIN, ALLOWED_ATTACKS])
 def test_a_call_in_a_pickle_is_never_made(
-    tmp_path: Path, zipped: bool, function: Callable[[str], object], layout: CheckpointLayout
+    tmp_path: Path, *, zipped: bool, function: Callable[[str], object], layout: CheckpointLayout
 ) -> None:
     """A file that calls a function when unpickled is refused or read without the call, even if allowed."""
     mark = tmp_path / "mark"
@@ -299,7 +299,7 @@ def test_a_call_in_a_pickle_is_never_made(
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_the_attack_would_work_otherwise(tmp_path: Path, zipped: bool) -> None:
+def test_the_attack_would_work_otherwise(tmp_path: Path, *, zipped: bool) -> None:
     """The same file leaves its mark when it is unpickled freely: the tests above can fail."""
     mark = tmp_path / "mark"
     path = saved(tmp_path / "a.pt", {"trap": Attack(mark)}, _use_new_zipfile_serialization=zipped)
@@ -319,8 +319,16 @@ def test_a_class_that_others_declared_safe_is_not_run(tmp_path: Path) -> None:
         assert set(torch.serialization.get_safe_globals()) == before | {Normalizer}
 
 
+def test_a_class_of_torch_that_others_declared_safe_is_refused(tmp_path: Path) -> None:
+    """That someone else in the process trusts a module of torch does not let a file make one."""
+    path = saved(tmp_path / "a.pt", {"w": torch.ones(1), "layer": nn.Linear(1, 1)})
+    with torch.serialization.safe_globals([nn.Linear]):
+        torch.load(path, weights_only=True)
+        assert "torch.nn.modules.linear.Linear" in refusal_of(path).problem
+
+
 @pytest.mark.parametrize("zipped", [True, False])
-def test_an_allowed_object_becomes_an_inert_record(tmp_path: Path, zipped: bool) -> None:
+def test_an_allowed_object_becomes_an_inert_record(tmp_path: Path, *, zipped: bool) -> None:
     """A pickled object of an allowed class keeps its name and its content, and its class is not imported."""
     content = {"ema": weights(), "scaler": Normalizer(torch.tensor([2.0])), "optimizer_state_dict": {"a": 1}}
     path = saved(tmp_path / "a.pt", content, _use_new_zipfile_serialization=zipped)
@@ -334,7 +342,7 @@ def test_an_allowed_object_becomes_an_inert_record(tmp_path: Path, zipped: bool)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_bookkeeping_of_trainers_does_not_hinder(tmp_path: Path, zipped: bool) -> None:
+def test_bookkeeping_of_trainers_does_not_hinder(tmp_path: Path, *, zipped: bool) -> None:
     """What Lightning, numpy and argparse leave beside the weights is read as inert records."""
     content = {
         "state_dict": weights(),
@@ -355,10 +363,9 @@ def test_bookkeeping_of_trainers_does_not_hinder(tmp_path: Path, zipped: bool) -
 
 def test_what_a_stranger_pickled_is_named(tmp_path: Path) -> None:
     """A refused file is refused with the names that it wanted, three of them at most."""
-    path = saved(tmp_path / "a.pt", {"w": torch.ones(1), "model": Model()})
-    problem = refusal_of(path).problem
-    assert problem.startswith("names what no checkpoint of weights needs: ")
-    assert f"{Model.__module__}.Model" in problem
+    path = saved(tmp_path / "a.pt", {"w": torch.ones(1), "model": Model(), "scaler": Normalizer(1.0)})
+    names = f"{__name__}.Model, {__name__}.Normalizer"
+    assert refusal_of(path).problem == f"names what no checkpoint of weights needs: {names}"
 
 
 def test_a_name_of_torch_that_is_no_weight_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from colfw.denoising.checkpoints import load_into, read_checkpoint
+from colfw.denoising.noise import SeededNoise
+from colfw.denoising.workload import Generation
+from colfw.errors import StudyError
+from colfw.observing.hooks import watching
+from colfw.vocabulary import RowConvention
+from colfw_workloads.edge import FEATURES, Edge, Rotary
+from colfw_workloads.options import EdgeOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colfw.sites import Site
+
+Noise = Callable[[Sequence[int]], Tensor]
+Seen = Callable[[Tensor], None]
+Fill = Callable[[nn.Module, Iterable[str]], nn.Module]
+
+TINY = EdgeOptions(windows=2, frames=4, width=8, hidden=12, depth=1, heads=2, music_width=5)
+OF_LOOPS = EdgeOptions(frames=30, width=128, hidden=256, depth=2, heads=4, music_width=35)
+"""The reduced size at which the golden loops ran."""
+
+
+def tensors(file: Any) -> dict[str, Tensor]:
+    """The arrays of a golden file as tensors, by name."""
+    return {name: torch.from_numpy(file[name]) for name in file.files if name != "meta"}
+
+
+def one_stream() -> Noise:
+    """Noise as the golden loops drew it: all of it from one stream."""
+    rng = np.random.default_rng(0)
+    return lambda shape: torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
+
+
+def generation(
+    *,
+    samples: int,
+    iterations: int,
+    music: Tensor,
+    noise: Noise | None = None,
+    begin: Callable[[int], None] = lambda _: None,
+) -> Generation:
+    return Generation(
+        samples=samples,
+        iterations=iterations,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        conditioning={"music": music},
+        noise=noise or one_stream(),
+        begin=begin,
+    )
+
+
+def test_the_denoiser_says_what_the_official_one_says(golden_root: Path, golden_fill: Fill) -> None:
+    """With and without music the output is the official one's, and so is every site's largest activation."""
+    with np.load(golden_root / "models" / "edge" / "golden_public.npz") as file:
+        golden, meta = tensors(file), json.loads(str(file["meta"]))
+    workload = Edge(EdgeOptions())
+    denoiser = golden_fill(workload.build(), meta["left_as_computed"])
+    x, music, times = golden["input.x"], golden["input.cond_embed"].float(), golden["input.times"]
+    maxima = {}
+    seen = {
+        layer.linear2: lambda a, name=layer.site.name: maxima.update({name: a.abs().flatten(0, -2).amax(0)})
+        for layer in workload.layers()
+    }
+    with watching(denoiser, seen):
+        torch.testing.assert_close(denoiser(x, music, times), golden["output"], rtol=0, atol=3e-4)
+    for layer in workload.layers():
+        expected = golden[f"colmax.{layer.site.name}"]
+        torch.testing.assert_close(maxima[layer.site.name], expected, rtol=0, atol=3e-4)
+    unconditional = denoiser(x, music, times, with_music=False)
+    torch.testing.assert_close(unconditional, golden["output_uncond"], rtol=0, atol=3e-4)
+
+
+def test_keys_and_shapes_are_the_official_ones(golden_root: Path) -> None:
+    """At full size every entry of the state has its official name and shape, and there is no other."""
+    golden = json.loads((golden_root / "models" / "edge" / "state_dict.json").read_text())
+    with torch.device("meta"):
+        model = Edge(EdgeOptions()).build()
+    assert {key: list(entry.shape) for key, entry in model.state_dict().items()} == golden["params"]
+
+
+def test_the_frequencies_are_all_that_is_computed(golden_root: Path) -> None:
+    """Of the official state, the layout leaves out the eleven copies of the frequencies and nothing else."""
+    golden = json.loads((golden_root / "models" / "edge" / "state_dict.json").read_text())
+    computed = [key for key in golden["params"] if Edge.checkpoint_layout.computes(key)]
+    assert sorted(computed) == sorted(golden["computed_buffers"])
+
+
+@pytest.mark.parametrize("rows", RowConvention)
+def test_sites_are_those_of_the_official_code(golden_root: Path, rows: RowConvention) -> None:
+    """Sites come in execution order with the official rows, which Table 1 of the study counts alike."""
+    golden = json.loads((golden_root / "models" / "edge" / "sites.json").read_text())
+    found = [
+        (
+            (layer.site.name, layer.linear2, layer.site.rows, layer.site.columns),
+            (layer.site.operator.d_in, layer.site.operator.d_out, layer.site.operator.gated),
+        )
+        for layer in Edge(EdgeOptions(rows=rows)).layers()
+    ]
+    expected = [
+        (
+            (site["site"], site["linear2"], site["M_per_step"], site["N"]),
+            (site["d_model"], site["d_model"], False),
+        )
+        for site in golden["sites"]
+    ]
+    assert found == expected
+    assert {found_one[0][2] for found_one in found} == {golden["table1"]["M"]}
+
+
+@pytest.mark.parametrize(("name", "samples", "windows"), [("ddim", 2, 1), ("long-ddim", 1, 11)])
+def test_fifty_steps_make_the_official_dance(
+    golden_root: Path, golden_fill: Fill, name: str, samples: int, windows: int
+) -> None:
+    """Windows by themselves and a long dance are the official ones, without music first in each iteration."""
+    with np.load(golden_root / "samplers" / f"edge.{name}.npz") as file:
+        golden, meta = tensors(file), json.loads(str(file["meta"]))
+    workload = Edge(attrs.evolve(OF_LOOPS, windows=windows))
+    denoiser = golden_fill(workload.build(), meta["denoiser"]["left_as_computed"])
+    # As `after_fill` says: the golden loops are meant to leave most values between -1 and 1.
+    denoiser.final_layer.weight.mul_(0.2)
+    denoiser.final_layer.bias.mul_(0.2)
+    begun, calls = [], []
+
+    def listening(x: Tensor, music: Tensor, t: Tensor, *, with_music: bool) -> Tensor:
+        calls.append((begun[-1], t.tolist(), with_music))
+        return denoiser(x, music, t, with_music=with_music)
+
+    music = golden["cond.c"].reshape(samples, windows, OF_LOOPS.frames, OF_LOOPS.music_width)
+    made = workload.generate(
+        listening, generation(samples=samples, iterations=50, music=music, begin=begun.append)
+    )
+    expected = golden["sample.final"].reshape(samples, windows, OF_LOOPS.frames, FEATURES)
+    torch.testing.assert_close(made, expected, rtol=0, atol=5e-5)
+    iterations, timesteps = golden["calls.iteration"].tolist(), golden["calls.timestep"].tolist()
+    assert calls == list(zip(iterations, timesteps, [False, True] * 50, strict=True))
+
+
+@given(st.integers(1, 3), st.sampled_from([2, 4]), st.integers(1, 3), st.integers(1, 3))
+def test_rows_of_an_iteration_are_as_declared(
+    windows: int, frames: int, samples: int, iterations: int
+) -> None:
+    """What enters each layer in one iteration has the declared rows and columns for each dance."""
+    workload = Edge(attrs.evolve(TINY, windows=windows, frames=frames))
+    rows, iteration = Counter(), [-1]
+
+    def counting(site: Site) -> Seen:
+        def seen(activation: Tensor) -> None:
+            assert activation.shape[-1] == site.columns
+            rows[site.name, iteration[-1]] += activation[..., 0].numel()
+
+        return seen
+
+    model = workload.build().eval()
+    music = torch.ones(samples, windows, frames, TINY.music_width)
+    run = generation(samples=samples, iterations=iterations, music=music, begin=iteration.append)
+    with watching(model, {layer.linear2: counting(layer.site) for layer in workload.layers()}):
+        made = workload.generate(model, run)
+    assert made.shape == (samples, windows, frames, FEATURES)
+    expected = {
+        (layer.site.name, index): samples * layer.site.rows
+        for layer in workload.layers()
+        for index in range(iterations)
+    }
+    assert rows == expected
+
+
+@given(st.integers(1, 3), st.integers(2, 3))
+def test_a_dance_is_the_same_alone_and_among_others(windows: int, samples: int) -> None:
+    """Noise, music and stitching stay within a dance: a batch of dances is each of them by itself."""
+    workload = Edge(attrs.evolve(TINY, windows=windows))
+    torch.manual_seed(0)
+    model = workload.build().eval()
+    music = torch.randn(samples, windows, TINY.frames, TINY.music_width)
+
+    def made(first: int, count: int) -> Tensor:
+        noise = SeededNoise(seed=1, first_sample=first, samples=count)
+        given_music = music[first : first + count]
+        return workload.generate(
+            model, generation(samples=count, iterations=3, music=given_music, noise=noise)
+        )
+
+    alone = torch.cat([made(index, 1) for index in range(samples)])
+    torch.testing.assert_close(made(0, samples), alone, rtol=0, atol=1e-5)
+
+
+def test_positions_survive_half_precision() -> None:
+    """A model cast to bfloat16 turns late frames by the same angles, but for the rounding of its values."""
+    rotary = Rotary(512)
+    x = torch.randn(150, 512)
+    exact = rotary(x)
+    rounded = rotary.to(torch.bfloat16)(x.to(torch.bfloat16))
+    # Two roundings to 8 bits of values up to 5; frequencies rounded so would be wrong by more than 1.
+    assert float((rounded.float() - exact).abs().max()) < 0.1
+
+
+def test_released_files_are_read_with_their_normalizer_left_inert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The averaged weights are taken; the pickled normalizer is read without its classes being there."""
+    workload = Edge(TINY)
+    kept, other = workload.build(), workload.build()
+    file = tmp_path / "checkpoint.pt"
+    with monkeypatch.context() as patched:
+        normalizer = _official_normalizer(patched)
+        content = {"ema_state_dict": kept.state_dict(), "model_state_dict": other.state_dict()}
+        torch.save({**content, "optimizer_state_dict": {}, "normalizer": normalizer}, file)
+    checkpoint = read_checkpoint(file, Edge.checkpoint_layout)
+    model = workload.build()
+    load_into(model, checkpoint.state, Edge.checkpoint_layout, where=str(file))
+    torch.testing.assert_close(model.state_dict(), kept.state_dict(), rtol=0, atol=0)
+    assert "normalizer" in checkpoint.extras
+    assert "dataset.preprocess" not in sys.modules
+
+
+def _official_normalizer(patched: pytest.MonkeyPatch) -> Any:
+    """An object of the official repository's classes, which stand in modules of the official names."""
+    modules = {name: ModuleType(name) for name in ("dataset", "dataset.preprocess", "dataset.scaler")}
+    for name, module in modules.items():
+        patched.setitem(sys.modules, name, module)
+    scaler = type("MinMaxScaler", (), {"__module__": "dataset.scaler"})
+    normalizer = type("Normalizer", (), {"__module__": "dataset.preprocess"})
+    modules["dataset.scaler"].MinMaxScaler = scaler
+    modules["dataset.preprocess"].Normalizer = normalizer
+    made, made.scaler = normalizer(), scaler()
+    made.scaler.scale_ = torch.ones(FEATURES)
+    made.scaler.feature_range = (-1, 1)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"heads": 3}, "width must be even, at least 4, and a multiple of heads"),
+        ({"width": 2}, "at least 4"),
+        ({"frames": 5}, "frames must be even, not 5"),
+    ],
+)
+def test_impossible_sizes_are_refused(change: dict[str, int], problem: str) -> None:
+    """Numbers that make no network, or windows that cannot overlap by half, are refused at once."""
+    with pytest.raises(StudyError, match=problem):
+        Edge(attrs.evolve(TINY, **change))
+
+
+def test_eleven_windows_are_thirty_seconds() -> None:
+    """Windows of five seconds overlap by half, at 30 frames a second."""
+    options = EdgeOptions()
+    assert (options.windows + 1) / 2 * options.frames / Edge.rate_hz == 30

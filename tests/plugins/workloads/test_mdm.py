@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from colfw.denoising.checkpoints import load_into, read_checkpoint
+from colfw.denoising.workload import Generation
+from colfw.errors import StudyError
+from colfw.observing.hooks import watching
+from colfw.vocabulary import RowConvention
+from colfw_workloads.mdm import POSITIONS, TEXT_WIDTH, Mdm
+from colfw_workloads.options import MdmOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colfw.sites import Site
+
+Noise = Callable[[Sequence[int]], Tensor]
+Seen = Callable[[Tensor], None]
+Fill = Callable[[nn.Module, Iterable[str]], nn.Module]
+
+TINY = MdmOptions(frames=5, features=7, width=8, hidden=12, depth=2, heads=2)
+
+
+def tensors(file: Any) -> dict[str, Tensor]:
+    """The arrays of a golden file as tensors, by name."""
+    return {name: torch.from_numpy(file[name]) for name in file.files if name != "meta"}
+
+
+def generation(
+    *,
+    samples: int,
+    iterations: int,
+    text: Tensor,
+    noise: Noise | None = None,
+    begin: Callable[[int], None] = lambda _: None,
+) -> Generation:
+    rng = np.random.default_rng(0)
+    return Generation(
+        samples=samples,
+        iterations=iterations,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        conditioning={"text": text},
+        noise=noise or (lambda shape: torch.from_numpy(rng.standard_normal(shape).astype(np.float32))),
+        begin=begin,
+    )
+
+
+@pytest.fixture(scope="module")
+def denoiser(golden_root: Path, golden_fill: Fill) -> nn.Module:
+    with np.load(golden_root / "models" / "mdm" / "golden_public.npz") as file:
+        meta = json.loads(str(file["meta"]))
+    return golden_fill(Mdm(MdmOptions()).build(), meta["left_as_computed"])
+
+
+def test_the_denoiser_says_what_the_official_one_says(golden_root: Path, denoiser: nn.Module) -> None:
+    """With and without text the output is the official one's, and so is every site's largest activation."""
+    with np.load(golden_root / "models" / "mdm" / "golden_public.npz") as file:
+        golden = tensors(file)
+    x, timesteps, text = golden["input.x"], golden["input.timesteps"], golden["input.text_embed"][0]
+    layers = Mdm(MdmOptions()).layers()
+    maxima = {}
+    seen = {
+        layer.linear2: lambda a, name=layer.site.name: maxima.update({name: a.abs().flatten(0, -2).amax(0)})
+        for layer in layers
+    }
+    with watching(denoiser, seen):
+        torch.testing.assert_close(denoiser(x, timesteps, text), golden["output"], rtol=0, atol=2e-5)
+    for layer in layers:
+        expected = golden[f"colmax.{layer.site.name}"]
+        torch.testing.assert_close(maxima[layer.site.name], expected, rtol=0, atol=5e-5)
+    unconditional = denoiser(x, timesteps, torch.zeros_like(text))
+    torch.testing.assert_close(unconditional, golden["output_uncond"], rtol=0, atol=2e-5)
+
+
+def test_keys_and_shapes_are_the_official_ones(golden_root: Path) -> None:
+    """At full size every entry of the state has its official name and shape, and there is no other."""
+    expected = json.loads((golden_root / "models" / "mdm" / "state_dict.json").read_text())["params"]
+    with torch.device("meta"):
+        model = Mdm(MdmOptions()).build()
+    assert {key: list(entry.shape) for key, entry in model.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize("rows", RowConvention)
+def test_sites_are_those_of_the_official_code(golden_root: Path, rows: RowConvention) -> None:
+    """Sites come in execution order with the official rows, which Table 1 of the study counts alike."""
+    golden = json.loads((golden_root / "models" / "mdm" / "sites.json").read_text())
+    found = [
+        (
+            (layer.site.name, layer.linear2, layer.site.rows, layer.site.columns),
+            (layer.site.operator.d_in, layer.site.operator.d_out, layer.site.operator.gated),
+        )
+        for layer in Mdm(MdmOptions(rows=rows)).layers()
+    ]
+    expected = [
+        (
+            (site["site"], site["linear2"], site["M_per_step"], site["N"]),
+            (site["d_model"], site["d_model"], False),
+        )
+        for site in golden["sites"]
+    ]
+    assert found == expected
+    assert {found_one[0][2] for found_one in found} == {golden["table1"]["M"]}
+
+
+def test_fifty_native_steps_make_the_official_motion(golden_root: Path, denoiser: nn.Module) -> None:
+    """The whole loop with guidance gives the official sample, from the same noise and text."""
+    with np.load(golden_root / "samplers" / "mdm.ddpm-native50.npz") as file:
+        golden = tensors(file)
+    run = generation(samples=2, iterations=50, text=golden["cond.text_embed"][0])
+    made = Mdm(MdmOptions(frames=60)).generate(denoiser, run)
+    expected = golden["sample.final"]
+    torch.testing.assert_close(made, expected, rtol=0, atol=5e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("name", "diffusion_steps"), [("native50", 50), ("respaced50", 1000)])
+def test_each_iteration_asks_with_text_then_without(
+    golden_root: Path, name: str, diffusion_steps: int
+) -> None:
+    """Both forwards see the official timestep; the second sees a zero feature instead of the text."""
+    with np.load(golden_root / "samplers" / f"mdm.ddpm-{name}.npz") as file:
+        golden = tensors(file)
+    begun, calls = [], []
+
+    def denoiser(x: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        calls.append((begun[-1], t.tolist(), bool(text.any())))
+        return torch.zeros_like(x)
+
+    text = golden["cond.text_embed"][0]
+    config = attrs.evolve(TINY, diffusion_steps=diffusion_steps)
+    Mdm(config).generate(denoiser, generation(samples=2, iterations=50, text=text, begin=begun.append))
+    iterations, timesteps = golden["calls.iteration"].tolist(), golden["calls.timestep"].tolist()
+    assert calls == list(zip(iterations, timesteps, [True, False] * 50, strict=True))
+
+
+def test_a_model_of_fifty_steps_runs_no_more_than_fifty() -> None:
+    """More iterations than the model was trained with are refused, by name."""
+    with pytest.raises(StudyError, match="iterations"):
+        Mdm(TINY).generate(None, generation(samples=1, iterations=51, text=torch.zeros(1, TEXT_WIDTH)))
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_rows_of_an_iteration_are_as_declared(frames: int, depth: int, samples: int, iterations: int) -> None:
+    """What enters each layer in one iteration has the declared rows and columns for each sample."""
+    workload = Mdm(attrs.evolve(TINY, frames=frames, depth=depth))
+    rows, iteration = Counter(), [-1]
+
+    def counting(site: Site) -> Seen:
+        def seen(activation: Tensor) -> None:
+            assert activation.shape[-1] == site.columns
+            rows[site.name, iteration[-1]] += activation[..., 0].numel()
+
+        return seen
+
+    model = workload.build().eval()
+    text = torch.ones(samples, TEXT_WIDTH)
+    with watching(model, {layer.linear2: counting(layer.site) for layer in workload.layers()}):
+        made = workload.generate(
+            model, generation(samples=samples, iterations=iterations, text=text, begin=iteration.append)
+        )
+    assert made.shape == (samples, 7, 1, frames)
+    expected = {
+        (layer.site.name, index): samples * layer.site.rows
+        for layer in workload.layers()
+        for index in range(iterations)
+    }
+    assert rows == expected
+
+
+@pytest.mark.parametrize("nesting", [None, "model", "model_avg"])
+def test_released_files_are_read(tmp_path: Path, nesting: str | None) -> None:
+    """Bare, nested or averaged, and with a table of positions of another length, as older releases have."""
+    workload = Mdm(TINY)
+    kept, other = workload.build(), workload.build()
+    state = {key: entry.clone() for key, entry in kept.state_dict().items()}
+    state["sequence_pos_encoder.pe"] = torch.zeros(60, 1, TINY.width)
+    file = tmp_path / "model000200000.pt"
+    extra = {"model": other.state_dict()} if nesting == "model_avg" else {}
+    torch.save({**extra, nesting: state} if nesting else state, file)
+    model = workload.build()
+    load_into(
+        model, read_checkpoint(file, Mdm.checkpoint_layout).state, Mdm.checkpoint_layout, where=str(file)
+    )
+    torch.testing.assert_close(model.state_dict(), kept.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"heads": 3}, "width must be even and a multiple of heads"),
+        ({"width": 9, "heads": 3}, "width must be even"),
+        ({"frames": POSITIONS}, "table of 5000 positions"),
+        ({"diffusion_steps": POSITIONS + 1}, "table of 5000 positions"),
+    ],
+)
+def test_impossible_sizes_are_refused(change: dict[str, int], problem: str) -> None:
+    """Numbers that make no network are refused before anything is built."""
+    with pytest.raises(StudyError, match=problem):
+        Mdm(attrs.evolve(TINY, **change))
+
+
+def test_samples_know_their_frame_rate() -> None:
+    """HumanML3D has 20 frames a second: the default 120 frames are six seconds."""
+    assert MdmOptions().frames / Mdm.rate_hz == 6

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from colfw.denoising.checkpoints import load_into, read_checkpoint
+from colfw.denoising.workload import Generation
+from colfw.errors import StudyError
+from colfw.observing.hooks import watching
+from colfw.vocabulary import RowConvention
+from colfw_workloads.mld import Mld
+from colfw_workloads.options import MldOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colfw.sites import Site
+
+Noise = Callable[[Sequence[int]], Tensor]
+Seen = Callable[[Tensor], None]
+Fill = Callable[[nn.Module, Iterable[str]], nn.Module]
+
+TINY = MldOptions(width=8, hidden=12, depth=3, heads=2, text_width=6)
+
+
+def tensors(file: Any) -> dict[str, Tensor]:
+    """The arrays of a golden file as tensors, by name."""
+    return {name: torch.from_numpy(file[name]) for name in file.files if name != "meta"}
+
+
+def generation(
+    *,
+    samples: int,
+    iterations: int,
+    conditioning: dict[str, Tensor],
+    begin: Callable[[int], None] = lambda _: None,
+) -> Generation:
+    rng = np.random.default_rng(0)
+    return Generation(
+        samples=samples,
+        iterations=iterations,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        conditioning=conditioning,
+        noise=lambda shape: torch.from_numpy(rng.standard_normal(shape).astype(np.float32)),
+        begin=begin,
+    )
+
+
+@pytest.fixture(scope="module")
+def denoiser(golden_fill: Fill) -> nn.Module:
+    return golden_fill(Mld(MldOptions()).build(), [])
+
+
+def test_the_denoiser_says_what_the_official_one_says(golden_root: Path, denoiser: nn.Module) -> None:
+    """The output is the official one's, and so is every site's largest activation."""
+    with np.load(golden_root / "models" / "mld" / "golden_public.npz") as file:
+        golden = tensors(file)
+    inputs = (golden[f"input.{name}"] for name in ("sample", "timestep", "encoder_hidden_states"))
+    layers = Mld(MldOptions()).layers()
+    maxima = {}
+    seen = {
+        layer.linear2: lambda a, name=layer.site.name: maxima.update({name: a.abs().flatten(0, -2).amax(0)})
+        for layer in layers
+    }
+    with watching(denoiser, seen):
+        torch.testing.assert_close(denoiser(*inputs), golden["output"], rtol=0, atol=2e-5)
+    for layer in layers:
+        expected = golden[f"colmax.{layer.site.name}"]
+        torch.testing.assert_close(maxima[layer.site.name], expected, rtol=0, atol=5e-5)
+
+
+def test_keys_and_shapes_are_the_official_ones(golden_root: Path) -> None:
+    """At full size every entry of the state has its official name and shape, and there is no other."""
+    expected = json.loads((golden_root / "models" / "mld" / "state_dict.json").read_text())["params"]
+    with torch.device("meta"):
+        model = Mld(MldOptions()).build()
+    assert {key: list(entry.shape) for key, entry in model.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize("rows", RowConvention)
+def test_sites_are_those_of_the_official_code(golden_root: Path, rows: RowConvention) -> None:
+    """Sites come in execution order with the official rows, which Table 1 of the study counts alike."""
+    golden = json.loads((golden_root / "models" / "mld" / "sites.json").read_text())
+    found = [
+        (
+            (layer.site.name, layer.linear2, layer.site.rows, layer.site.columns),
+            (layer.site.operator.d_in, layer.site.operator.d_out, layer.site.operator.gated),
+        )
+        for layer in Mld(MldOptions(rows=rows)).layers()
+    ]
+    expected = [
+        (
+            (site["site"], site["linear2"], site["M_per_step"], site["N"]),
+            (site["d_model"], site["d_model"], False),
+        )
+        for site in golden["sites"]
+    ]
+    assert found == expected
+    assert {found_one[0][2] for found_one in found} == {golden["table1"]["M"]}
+
+
+def test_fifty_steps_make_the_official_latent(golden_root: Path, denoiser: nn.Module) -> None:
+    """The whole loop with guidance gives the official latent and asks at the official timesteps."""
+    with np.load(golden_root / "samplers" / "mld.ddim.npz") as file:
+        golden = tensors(file)
+    begun, calls = [], []
+
+    def listening(x: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        calls.append((begun[-1], t.tolist()))
+        return denoiser(x, t, text)
+
+    conditioning = {"text": golden["cond.c"], "unconditional_text": golden["cond.uc"]}
+    run = generation(samples=2, iterations=50, conditioning=conditioning, begin=begun.append)
+    made = Mld(MldOptions()).generate(listening, run)
+    expected = golden["sample.final"]
+    torch.testing.assert_close(made, expected, rtol=0, atol=5e-5 * float(expected.abs().max()))
+    iterations, timesteps = golden["calls.iteration"].tolist(), golden["calls.timestep"].tolist()
+    assert calls == list(zip(iterations, timesteps, strict=True))
+
+
+@given(st.sampled_from([1, 3, 5]), st.integers(1, 3), st.integers(1, 3))
+def test_rows_of_an_iteration_are_as_declared(depth: int, samples: int, iterations: int) -> None:
+    """What enters each layer in one iteration has the declared rows and columns for each sample."""
+    workload = Mld(attrs.evolve(TINY, depth=depth))
+    rows, order, iteration = Counter(), [], [-1]
+
+    def counting(site: Site) -> Seen:
+        def seen(activation: Tensor) -> None:
+            assert activation.shape[-1] == site.columns
+            rows[site.name, iteration[-1]] += activation[..., 0].numel()
+            order.append(site.name)
+
+        return seen
+
+    model = workload.build().eval()
+    text = torch.ones(samples, 1, TINY.text_width)
+    run = generation(
+        samples=samples,
+        iterations=iterations,
+        conditioning={"text": text, "unconditional_text": -text},
+        begin=iteration.append,
+    )
+    layers = workload.layers()
+    with watching(model, {layer.linear2: counting(layer.site) for layer in layers}):
+        made = workload.generate(model, run)
+    assert made.shape == (samples, 1, TINY.width)
+    assert order == [layer.site.name for layer in layers] * iterations
+    expected = {
+        (layer.site.name, index): samples * layer.site.rows for layer in layers for index in range(iterations)
+    }
+    assert rows == expected
+
+
+@pytest.mark.parametrize("prefix", ["denoiser.", ""])
+def test_a_lightning_file_is_read_without_its_other_networks(tmp_path: Path, prefix: str) -> None:
+    """Only the denoiser is taken from beside autoencoder and evaluators; a bare denoiser is read as well."""
+    workload = Mld(TINY)
+    kept = workload.build()
+    others = {"vae.query": torch.ones(2), "t2m_textencoder.pos_emb.weight": torch.ones(2)} if prefix else {}
+    state = {f"{prefix}{key}": entry for key, entry in kept.state_dict().items()}
+    file = tmp_path / "mld.ckpt"
+    torch.save({"state_dict": {**others, **state}, "epoch": 1222}, file)
+    model = workload.build()
+    load_into(
+        model, read_checkpoint(file, Mld.checkpoint_layout).state, Mld.checkpoint_layout, where=str(file)
+    )
+    torch.testing.assert_close(model.state_dict(), kept.state_dict(), rtol=0, atol=0)
+
+
+def test_the_unconditional_text_is_one_for_all_samples() -> None:
+    """The empty prompt has one embedding; prompts have one each."""
+    conditions = Mld(MldOptions()).conditions()
+    assert {name: (one.shape, one.varies) for name, one in conditions.items()} == {
+        "text": ((1, 768), True),
+        "unconditional_text": ((1, 768), False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"heads": 3}, "width must be a multiple of heads"),
+        ({"text_width": 7}, "text_width must be even"),
+        ({"depth": 8}, "depth must be odd, not 8"),
+    ],
+)
+def test_impossible_sizes_are_refused(change: dict[str, int], problem: str) -> None:
+    """Numbers that make no network are refused before anything is built."""
+    with pytest.raises(StudyError, match=problem):
+        Mld(attrs.evolve(TINY, **change))
