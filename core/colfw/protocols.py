@@ -68,7 +68,7 @@ class Workload(Protocol):
 
     One that counts rows by another convention than its own code's says so in an attribute `rows_convention`
     (`colfw.vocabulary.RowConvention`), and every table repeats it. One that reads files besides its weights
-    has a method `inputs_digest(request) -> str | None`, so that results of other files are not taken for these.
+    has a method `inputs_digest(request) -> str | None`, by which results of other files are told apart.
     """
 
     def sites(self, request: DenoiseRequest) -> tuple[Site, ...]:

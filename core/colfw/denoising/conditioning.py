@@ -43,19 +43,35 @@ def conditioning(
 ) -> dict[str, Tensor]:
     """Each condition of some samples, `[samples, *shape]` float32 (int64 where it is a whole number).
 
-    A file is asked first, then prompts; what neither gives is drawn from the seed, the name and the
-    number of the sample, so that a sample is the same in whatever batch it runs.
+    They come from a file, or from the options: encoded prompts, and whole numbers in the option of their
+    name. What none of these gives is drawn from the seed, the name and the number of the sample, so that a
+    sample is the same in whatever batch it runs.
     """
     numbers = range(first_sample, first_sample + samples)
     prompts = _prompts(conditions, options)
+    counted = _counted(conditions, options)
     if options.conditioning is not None:
         return _from_file(options.conditioning, conditions, numbers)
-    return {
-        name: _encoded(name, condition, options.encoder, prompts, numbers)
-        if prompts and condition.encoder
-        else _drawn(name, condition, seed, numbers)
-        for name, condition in conditions.items()
-    }
+
+    def one(name: str, condition: Condition) -> Tensor:
+        if prompts and condition.encoder:
+            return _encoded(name, condition, options.encoder, prompts, numbers)
+        if name in counted:
+            return _in_turn(counted[name], numbers)
+        return _drawn(name, condition, seed, numbers)
+
+    return {name: one(name, condition) for name, condition in conditions.items()}
+
+
+def _counted(conditions: Mapping[str, Condition], options: Any) -> dict[str, Tensor]:
+    """The whole numbers that the options give."""
+    wanted = [name for name, condition in conditions.items() if condition.below is not None]
+    numbers = {name: tuple(getattr(options, name, None) or ()) for name in wanted}
+    given = {name: torch.tensor(values) for name, values in numbers.items() if values}
+    if given and options.conditioning is not None:
+        names = ", ".join(given)
+        raise StudyError(f"{names} and a file of embeddings exclude each other", where="conditioning")
+    return given
 
 
 def files_digest(options: Any) -> str | None:

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from colfw.denoising.workload import CheckpointLayout, Condition, Layer, TorchWorkload
+from colfw.denoising.workload import CheckpointLayout, Condition, Layer
 from colfw.errors import StudyError
 from colfw.sites import Ffn, Site
 from colfw_workloads.samplers import edge as sampler
 from colfw_workloads.samplers import guidance, last
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,7 +204,7 @@ class DecoderStack(nn.Module):
         return x
 
 
-class Edge(TorchWorkload):
+class Edge(StudiedWorkload):
     """Music to dance; a sample is one dance `[windows, frames, 151]`, normalised as in training.
 
     With more than one window the dance is made as the official code's `long` mode makes it: guidance grows
@@ -211,6 +212,7 @@ class Edge(TorchWorkload):
     """
 
     config: EdgeOptions
+    name = "edge"
     modality: ClassVar[str] = "motion"
     rate_hz: ClassVar[float | None] = 30.0  # frames a second of EDGE's training data
     checkpoint_layout: ClassVar[CheckpointLayout] = CheckpointLayout(

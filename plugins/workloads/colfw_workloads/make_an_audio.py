@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from colfw.denoising.checkpoints import CheckpointLayout
-from colfw.denoising.workload import Condition, TorchWorkload
+from colfw.denoising.workload import Condition
 from colfw.errors import StudyError
 from colfw.vocabulary import RowConvention
 from colfw_workloads import unet
@@ -20,6 +20,7 @@ from colfw_workloads.samplers import last
 from colfw_workloads.samplers.ddim import ddim
 from colfw_workloads.samplers.guidance import in_one_forward
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,13 +60,14 @@ class AudioUNet(unet.UNet):
 # --- the workload -----------------------------------------------------------------------------------------
 
 
-class MakeAnAudio(TorchWorkload):
+class MakeAnAudio(StudiedWorkload):
     """Text to sound with the official DDIM sampler (eta 0) and guidance, as the official `gen_wav.py`.
 
     Samples are latents as the denoiser has them: the official code divides them by a scale that its
     checkpoint holds before it decodes them.
     """
 
+    name = "make-an-audio"
     modality = "audio-latent"
     checkpoint_layout = CheckpointLayout(
         nesting=("state_dict",),

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import nn
 
-from colfw.denoising.workload import CheckpointLayout, Condition, Layer, TorchWorkload
+from colfw.denoising.workload import CheckpointLayout, Condition, Layer
 from colfw.errors import StudyError
 from colfw.sites import Ffn, Site
 from colfw_workloads.samplers import ddpm, guidance, last
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,10 +91,11 @@ class TimestepToken(nn.Module):
         return token
 
 
-class Mdm(TorchWorkload):
+class Mdm(StudiedWorkload):
     """Text to motion on HumanML3D; samples are `[263, 1, frames]`, normalised as in training."""
 
     config: MdmOptions
+    name = "mdm"
     modality: ClassVar[str] = "motion"
     rate_hz: ClassVar[float | None] = 20.0  # frames a second of HumanML3D
     checkpoint_layout: ClassVar[CheckpointLayout] = CheckpointLayout(

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import nn
 
-from colfw.denoising.workload import CheckpointLayout, Condition, Layer, TorchWorkload
+from colfw.denoising.workload import CheckpointLayout, Condition, Layer
 from colfw.errors import StudyError
 from colfw.sites import Ffn, Site
 from colfw_workloads.samplers import ddim, guidance, last
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,10 +124,11 @@ def _layer(width: int, hidden: int, heads: int) -> nn.TransformerEncoderLayer:
     return nn.TransformerEncoderLayer(width, heads, hidden, dropout=0.0, activation="gelu")
 
 
-class Mld(TorchWorkload):
+class Mld(StudiedWorkload):
     """Text to motion in the latent space of MLD's HumanML3D autoencoder; samples are `[1, width]`."""
 
     config: MldOptions
+    name = "mld"
     modality: ClassVar[str] = "motion-latent"
     # A Lightning file, which holds the autoencoder and the evaluators as well.
     checkpoint_layout: ClassVar[CheckpointLayout] = CheckpointLayout(

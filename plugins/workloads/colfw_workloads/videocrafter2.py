@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from colfw.denoising.checkpoints import CheckpointLayout
-from colfw.denoising.workload import Condition, TorchWorkload
+from colfw.denoising.workload import Condition
 from colfw.errors import StudyError
 from colfw.vocabulary import RowConvention
 from colfw_workloads import unet
@@ -22,6 +22,7 @@ from colfw_workloads.samplers import last
 from colfw_workloads.samplers.ddim import ddim, dynamic_rescale
 from colfw_workloads.samplers.guidance import in_two_forwards
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -134,7 +135,7 @@ class VideoUNet(unet.UNet):
 # --- the workload -----------------------------------------------------------------------------------------
 
 
-class VideoCrafter2(TorchWorkload):
+class VideoCrafter2(StudiedWorkload):
     """Text to video with the official DDIM sampler (eta 1, clean samples rescaled by timestep) and guidance.
 
     Each iteration runs the denoiser twice, with the text and then without; a row is a place of a frame. Of
@@ -144,6 +145,7 @@ class VideoCrafter2(TorchWorkload):
     2560, 640 and 160 rows, of which Table 1 states the two largest.
     """
 
+    name = "videocrafter2"
     modality = "video-latent"
     checkpoint_layout = CheckpointLayout(
         nesting=(
