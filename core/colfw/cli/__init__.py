@@ -38,6 +38,12 @@ app = App(
 )
 
 app.command("colfw.cli.run:run", name="run", help="Run a study.", group=_RUNNING)
+app.command(
+    "colfw.cli.profile:profile",
+    name="profile",
+    help="Profile one workload, or any diffusers pipeline.",
+    group=_RUNNING,
+)
 app.command("colfw.cli.rerun:rerun", name="rerun", help="Run a past run again and compare.", group=_RUNNING)
 
 _config = App(name="config", help="Look at a study without running it.", group=_RUNNING)

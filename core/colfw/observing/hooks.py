@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def watching(model: nn.Module, seen: Mapping[str, Seen]) -> Iterator[None]:
     """Call `seen[path]` with the first input of the module at each path, whenever it is called.
 
+    >>> from torch import nn
     >>> layers = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     >>> shapes = []
     >>> with watching(layers, {"1": lambda tensor: shapes.append(tuple(tensor.shape))}):

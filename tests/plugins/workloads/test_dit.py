@@ -246,31 +246,6 @@ def test_files_of_every_layout_are_read(in_diffusers: Any, tmp_path: Path, layou
 # --- the loop -----------------------------------------------------------------------------------------
 
 
-def test_generate_equals_the_official_loop(golden_root: Path, golden_fill: Fill) -> None:
-    """With the official draws, the workload's loop ends at the official sample."""
-    with np.load(golden_root / "samplers" / f"{NAME}.ddpm50.npz") as file:
-        golden = {key: file[key] for key in file.files}
-    meta = json.loads(str(golden["meta"]))
-    scale = meta["arguments"]["cfg_scale"]
-    config = evolve(options_of(meta["denoiser"]["constructor"]), guidance_scale=scale)
-    workload = DitXl2(config)
-    model = golden_fill(workload.build(), meta["denoiser"]["left_as_computed"])
-    labels = torch.from_numpy(golden["cond.y"]).chunk(2)[0]
-    draws = np.random.default_rng(0)
-    begun: list[int] = []
-
-    def noise(shape: Sequence[int]) -> torch.Tensor:
-        return torch.from_numpy(draws.standard_normal(shape).astype(np.float32))
-
-    iterations = meta["n_iterations"]
-    made = workload.generate(
-        model, run(config, labels, iterations=iterations, noise=noise, begin=begun.append)
-    )
-    expected = golden["sample.final"][: len(labels)]
-    np.testing.assert_allclose(made.numpy(), expected, atol=5e-5 * np.abs(expected).max(), rtol=0)
-    assert begun == golden["calls.iteration"].tolist()
-
-
 def test_a_sample_is_the_same_alone_and_in_a_batch(golden_fill: Fill) -> None:
     """Samples that run together do not touch each other, so batch_samples changes speed alone."""
     workload = DitXl2(TINY)
