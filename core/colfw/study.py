@@ -372,13 +372,22 @@ def _bare(choice: dict[str, Any]) -> dict[str, Any] | str:
 
 
 def _without_nothing(value: Any) -> Any:
-    """Without what TOML cannot say (null) and what says nothing (an empty table); options stay whole."""
+    """Without what TOML cannot say (null) and what says nothing (an empty table).
+
+    Options stay whole but for null, which is what an option is that nobody gave.
+    """
     if isinstance(value, list):
         return [_without_nothing(entry) for entry in value]
     if not isinstance(value, dict):
         return value
     return {
-        key: entry if key == "options" else _without_nothing(entry)
+        key: _without_null(entry) if key == "options" else _without_nothing(entry)
         for key, entry in value.items()
         if entry is not None and entry != {}
     }
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(entry) for key, entry in value.items() if entry is not None}
+    return value

@@ -580,6 +580,15 @@ def test_bare_names_stay_bare() -> None:
     assert 'workloads = [\n    "a-rather-long-name-0",\n' in text
 
 
+def test_options_that_nobody_gave_are_not_written() -> None:
+    """TOML has no null: an option without a value is left out, whatever it stands beside."""
+    choice = WorkloadChoice(name="mdm", options={"encoder": None, "depth": 8, "more": {"a": None, "b": 1}})
+    text = study_toml(Study(workloads=(choice,)))
+    assert "encoder" not in text
+    [written] = tomllib.loads(text)["workloads"]
+    assert written["options"] == {"depth": 8, "more": {"b": 1}}
+
+
 @unhurried
 @given(studies())
 def test_toml_round_trip(study: Study) -> None:

@@ -11,33 +11,56 @@ from cyclopts import Parameter
 from colfw.binding import BoundStudy, Choice, bind
 from colfw.cli.common import PluginOptions, say, say_json
 from colfw.errors import StudyError
-from colfw.study import Study, read_study, study_data, study_toml
+from colfw.records import WorkloadSpec
+from colfw.study import Study, read_study, study_data, study_from, study_toml
+from colfw.vocabulary import Kind, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from colfw.plugins import Registry
     from colfw.study import PluginChoice
 
 C = TypeVar("C", bound="PluginChoice")
 
 DEFAULT_STUDY = Path("study.toml")
 
-StudyFile = Annotated[Path | None, Parameter(help="The study; default: study.toml here.")]
+StudyFile = Annotated[
+    Path | None,
+    Parameter(help="The study; default: study.toml here, else a first look at shipped weights."),
+]
 Overrides = Annotated[
     tuple[str, ...],
     Parameter(name="--set", negative="", help="Override a value, such as iterations=8; may be repeated."),
 ]
 
 
-def load_study(path: Path | None, overrides: tuple[str, ...]) -> tuple[Study, str]:
-    """The study in a file, and how to call the file in messages."""
+def load_study(path: Path | None, overrides: tuple[str, ...], registry: Registry) -> tuple[Study, str]:
+    """The study in a file, and how to call the file in messages; without any file, the first look."""
+    if path is None and not DEFAULT_STUDY.exists():
+        return _first_look(overrides, registry)
     chosen = path or DEFAULT_STUDY
-    if path is None and not chosen.exists():
+    return read_study(chosen, overrides), str(chosen)
+
+
+def _first_look(overrides: tuple[str, ...], registry: Registry) -> tuple[Study, str]:
+    """What runs when nobody says what: every workload that ships weights of its own, really profiled."""
+    shipped = [
+        registered.name
+        for registered in registry.all(Kind.WORKLOAD)
+        if isinstance(registered.record, WorkloadSpec) and SourceKind.MINIATURE in registered.record.sources
+    ]
+    if not shipped:
         raise StudyError(
-            "no study is named, and there is no study.toml here",
+            "no study is named, there is no study.toml here, and no workload ships weights to try",
             hint="colfw run STUDY.toml; examples/colfw-tiny/study.toml is one to begin with",
         )
-    return read_study(chosen, overrides), str(chosen)
+    first_look = {
+        "name": "first-look",
+        "workloads": shipped,
+        "source": {"kind": str(SourceKind.MINIATURE)},
+    }
+    return study_from(first_look, where="first look", overrides=overrides), "first look"
 
 
 def show(
@@ -54,8 +77,9 @@ def show(
     json
         Print JSON instead of TOML.
     """
-    typed, where = load_study(study, overrides)
-    bound = bind(typed, (plugins or PluginOptions()).load(), where=where)
+    registry = (plugins or PluginOptions()).load()
+    typed, where = load_study(study, overrides, registry)
+    bound = bind(typed, registry, where=where)
     expanded = spelled_out(bound)
     if json:
         say_json(study_data(expanded))
@@ -96,8 +120,9 @@ def check(
     study: StudyFile = None, *, overrides: Overrides = (), plugins: PluginOptions | None = None
 ) -> None:
     """Check a study against the plugins; every problem is named, and nothing heavy is imported."""
-    typed, where = load_study(study, overrides)
-    bound = bind(typed, (plugins or PluginOptions()).load(), where=where)
+    registry = (plugins or PluginOptions()).load()
+    typed, where = load_study(study, overrides, registry)
+    bound = bind(typed, registry, where=where)
     cases = sum(len(layout.masks) for layout in bound.layouts) * len(bound.machines)
     say(
         f"{where}: ok: {len(bound.workloads)} workload(s), {cases} simulated case(s) each,"

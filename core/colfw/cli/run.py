@@ -81,8 +81,8 @@ def run(
         Print stages, plugins, and an estimate of time, memory and disk; run nothing.
     """
     changes = (*overrides, *(shortcuts or Shortcuts()).overrides)
-    typed, where = load_study(study, changes)
     registry = (plugins or PluginOptions()).load()
+    typed, where = load_study(study, changes, registry)
     bound = bind(typed, registry, where=where)
     options = run_options(bound, how or HowToRun(), study_file=where, overrides=changes)
     if dry_run:

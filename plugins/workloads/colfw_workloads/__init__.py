@@ -175,3 +175,33 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
         sources=("checkpoint", "random"),
         checkpoint_formats=("a diffusers unet folder",),
     )
+    yield WorkloadSpec(
+        name="digits-dit",
+        summary="Miniature: a transformer that draws digits of 8 x 8 pixels, trained and shipped",
+        api_version=1,
+        factory="colfw_workloads.miniatures.transformer:DigitsDit",
+        config="colfw_workloads.miniature_options:MiniatureOptions",
+        group="pure_transformer",
+        modality="digits",
+        sources=("miniature", "checkpoint", "random"),
+    )
+    yield WorkloadSpec(
+        name="digits-unet",
+        summary="Miniature: a UNet with GEGLU transformer blocks that draws digits, trained and shipped",
+        api_version=1,
+        factory="colfw_workloads.miniatures.unet:DigitsUnet",
+        config="colfw_workloads.miniature_options:MiniatureOptions",
+        group="unet_transformer",
+        modality="digits",
+        sources=("miniature", "checkpoint", "random"),
+    )
+    yield WorkloadSpec(
+        name="walker",
+        summary="Miniature: a transformer that makes a stick figure walk, trained and shipped",
+        api_version=1,
+        factory="colfw_workloads.miniatures.motion:Walker",
+        config="colfw_workloads.miniature_options:MiniatureOptions",
+        group="motion_transformer",
+        modality="motion",
+        sources=("miniature", "checkpoint", "random"),
+    )

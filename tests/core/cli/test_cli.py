@@ -42,7 +42,8 @@ def broken_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
-        (("run",), 2, "no study is named, and there is no study.toml here (colfw run STUDY.toml; "),
+        (("run", "--no-plugin", "colfw"), 2, "there is no study.toml here, and no workload ships weights"),
+        (("run", "--set", "iteration=3"), 2, "iteration=3: unknown key (did you mean 'iterations'?)"),
         (("run", "none.toml"), 2, "none.toml: no such file"),
         (("run", STUDY, "--set", "iteration=3"), 2, "iteration=3: unknown key (did you mean 'iterations'?)"),
         (("run", STUDY, "--set", "iterations"), 2, "--set iterations: is no override (write key.path=value"),
@@ -264,3 +265,14 @@ def test_what_must_answer_at_once_imports_nothing_heavy(arguments: list[str]) ->
     heavy = {"torch", "numpy", "numba", "diffusers", "pyarrow", "cattrs", "jinja2", "scipy"}
     assert "colfw.cli" in done.stderr.split()
     assert not heavy & set(done.stderr.split())
+
+
+def test_without_a_study_shipped_weights_are_profiled(colfw: Colfw) -> None:
+    """`colfw run` in an empty folder takes a first look at every workload that ships weights of its own."""
+    code, out, _ = colfw("run", "--iterations", 3)
+    assert code == 0
+    assert "Activations were measured on real weights." in out
+    code, out, _ = colfw("config", "show")
+    assert code == 0
+    assert 'kind = "miniature"' in out
+    assert 'name = "digits-dit"' in out
