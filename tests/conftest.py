@@ -17,6 +17,10 @@ from colfw.cli import main
 # Tests of the command line get an empty cache each; what numba compiled should outlive them.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".numba_cache"))
 
+# Each worker of pytest-xdist has a core: more threads of torch would wait for one another, and not quietly.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 Colfw = Callable[..., tuple[int, str, str]]
 
 # Time limits would make a busy machine fail tests, and a quick one find nothing that they are about.
