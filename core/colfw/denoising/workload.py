@@ -120,7 +120,7 @@ class TorchWorkload(ABC):
         # inference_mode would do, but a tensor made in it can never be looked at with gradients again.
         with torch.no_grad(), _naming_shortage(request):
             denoiser = self._denoiser(request, device)
-            masking = None if masks is None else Masking(masks, request.reuse, device)
+            masking = None if masks is None else self._masking(masks, request, device)
             passing = _Passing(observers, masking)
             # Where nobody looks and nothing is masked, the denoiser runs as if colfw were not there.
             watched = self.layers() if observers or masking else ()
@@ -134,6 +134,10 @@ class TorchWorkload(ABC):
         )
 
     # --- how it is done ---------------------------------------------------------------------------
+
+    def _masking(self, masks: MaskSet, request: DenoiseRequest, device: torch.device) -> Masking:
+        sites = self.sites(request)
+        return Masking(masks, sites, iterations=request.iterations, reuse=request.reuse, device=device)
 
     def _firsts(self, request: DenoiseRequest) -> range:
         return range(0, request.samples, self.config.batch_samples)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from colfw.denoising.masking import Masking
+from colfw.errors import InvariantError
 from colfw.masks import MaskPolicy, MaskSet, SiteMask
 from colfw.sites import Ffn, Site
 from colfw.vocabulary import Reuse
@@ -19,7 +24,7 @@ FLAGS = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, ma
 def masking(hot: list[list[bool]], reuse: Reuse) -> Masking:
     flags = np.array([[True] * 3, *hot])
     masks = MaskSet(policy=MaskPolicy.uniform(0.1), sites=(SiteMask(site=SITE, tau=0.1, hot=flags),))
-    return Masking(masks, reuse, torch.device("cpu"))
+    return Masking(masks, [SITE], iterations=len(flags), reuse=reuse, device=torch.device("cpu"))
 
 
 def activations(count: int) -> list[torch.Tensor]:
@@ -67,3 +72,17 @@ def test_calls_of_one_iteration_are_kept_apart() -> None:
     assert second is not None
     assert first[0].tolist() == [0, 10, 0]
     assert second[0].tolist() == [0, 20, 0]
+
+
+def test_masks_of_another_run_are_refused() -> None:
+    """A mask set must have every site of the run, at its width and for its iterations."""
+    flags = np.ones((2, 3), np.bool_)
+    masks = MaskSet(policy=MaskPolicy.uniform(0.1), sites=(SiteMask(site=SITE, tau=0.1, hot=flags),))
+    how: dict[str, Any] = {"reuse": Reuse.ZERO, "device": torch.device("cpu")}
+    with pytest.raises(InvariantError, match="site mlp: the mask is for 2 iterations of 3 columns"):
+        Masking(masks, [SITE], iterations=4, **how)
+    wider = evolve(SITE, columns=4)
+    with pytest.raises(InvariantError, match="of 3 columns, the run has 2 of 4"):
+        Masking(masks, [wider], iterations=2, **how)
+    with pytest.raises(InvariantError, match="no mask for site 'other'"):
+        Masking(masks, [evolve(SITE, name="other")], iterations=2, **how)
