@@ -108,11 +108,9 @@ def is_tensor(activation: Any) -> bool:
 
 
 def host_rows(tensor: Tensor) -> NDArray[Any]:
-    """The values of a tensor in memory, shared where they can be; half precision becomes float32, exactly."""
-    import torch  # noqa: PLC0415
-
+    """The values of a tensor in memory, shared where they can be; below float32 they become that, exactly."""
     kept = tensor.detach()
-    if kept.dtype in (torch.bfloat16, torch.float16):
+    if kept.is_floating_point() and kept.element_size() < 4:
         kept = kept.float()
     return np.asarray(kept.cpu().numpy())
 

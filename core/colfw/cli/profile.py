@@ -104,6 +104,7 @@ def profile(
     pipeline = of_pipeline or PipelineOptions()
     chosen = of_workload or WorkloadOptions()
     _check_what(workload, pipeline, chosen)
+    _check_output(how.output)
     if workload is None:
         made = _of_pipeline(pipeline, how)
     else:
@@ -128,6 +129,12 @@ def _check_what(workload: str | None, pipeline: PipelineOptions, chosen: Workloa
         if value not in (None, (), False):
             option = "set" if name == "settings" else name.replace("_", "-")
             raise StudyError(f"is for a {other}", where=f"--{option}")
+
+
+def _check_output(path: Path) -> None:
+    """What can be known now is not said after a long run."""
+    if path.is_dir():
+        raise StoreError("is a folder", where=f"--output {path}", hint="name a file in it")
 
 
 # --- pipelines ------------------------------------------------------------------------------------

@@ -8,9 +8,12 @@ what comes out enters another linear layer. That is a feed-forward network `act(
 - its second layer returns to the width that the first one took in.
 
 By this rule the small networks that prepare conditioning are none. Embeddings of a time step widen and stay
-wide; projections of texts and pooled texts lead from one width to another; modulations (adaLN) begin with an
-activation that no linear layer of their own precedes. They run once a step, not once a token, and no hardware
-would gain by skipping their columns.
+wide, or are known by the sines and cosines that enter them; projections of texts and pooled texts lead from
+one width to another; modulations (adaLN) begin with an activation that no linear layer of their own precedes.
+They run once a step, not once a token, and no hardware would gain by skipping their columns.
+
+An activation function is one of torch's, or written out: a product of two functions of one linear layer's
+output, element by element, of which one passed through a sigmoid, a tanh or an error function.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from colfw.errors import InvariantError
 from colfw.observing.hooks import layers_called
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ class FoundFfn:
     linear2: str
     """The layer that the hidden activation enters."""
     activation: str
-    """`gelu` (exact), `gelu-tanh`, `silu` or `relu`."""
+    """`gelu` (exact), `gelu-tanh`, `quick-gelu` (by a sigmoid), `silu`, `relu`, or their square."""
     gated: bool
     d_in: int
     d_out: int
@@ -108,7 +112,7 @@ class Discovery:
             before = module.register_forward_pre_hook(flow.enter, with_kwargs=True)
             self._attached.callback(before.remove)
             # Called after an exception too, so that the stack of running modules stays right.
-            after = module.register_forward_hook(flow.leave, always_call=True)
+            after = module.register_forward_hook(flow.leave, with_kwargs=True, always_call=True)
             self._attached.callback(after.remove)
         self._attached.enter_context(flow)
 
@@ -191,6 +195,23 @@ class _FromLinear:
 
 
 @frozen(eq=False, kw_only=True)
+class _Shaped:
+    """A function of a linear layer's output, element by element: half an activation function."""
+
+    source: _FromLinear
+    """By identity: two pieces of one output are two sources."""
+    squashed: str | None = None
+    """`sigmoid`, `tanh` or `erf`, if it passed through one."""
+    scaled: bool = False
+    """Whether what was squashed had been multiplied before."""
+
+
+@frozen(eq=False)
+class _Waves:
+    """The tensor holds sines and cosines of a number: nobody's hidden state, but a time or a place."""
+
+
+@frozen(eq=False, kw_only=True)
 class _Part:
     """Columns `first` to `first + columns` of the tensor are what an activation function put out."""
 
@@ -202,7 +223,7 @@ class _Part:
     gated: bool = False
 
 
-Mark = _FromLinear | tuple[_Part, ...]
+Mark = _FromLinear | _Shaped | _Waves | tuple[_Part, ...]
 
 
 @frozen(eq=False)
@@ -245,6 +266,9 @@ class _Flow(TorchFunctionMode):
         """The module that runs; None stands for the model itself."""
         return self._running[-1] if self._running else None
 
+    def shown(self, module: nn.Module | None) -> str:
+        return self._names.shown(module)
+
     def mark(self, value: object) -> Mark | None:
         return self._marks.get(value) if isinstance(value, Tensor) else None
 
@@ -258,15 +282,15 @@ class _Flow(TorchFunctionMode):
 
     def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if isinstance(module, nn.Linear):
-            self.enter_linear(module, args[0] if args else kwargs.get("input"), called=True)
+            self.enter_linear(module, _entering(args, kwargs), called=True)
         self._running.append(module)
 
-    def leave(self, module: nn.Module, _: tuple[Any, ...], output: Any) -> None:
+    def leave(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if module in self._running:  # unless an error in a hook before this one kept it from starting
             while self._running.pop() is not module:
                 pass
         if isinstance(module, nn.Linear) and isinstance(output, Tensor):
-            self.set_mark(output, _FromLinear(module))
+            self.leave_linear(module, _entering(args, kwargs), output)
 
     def enter_linear(self, linear: nn.Linear, entering: Any, *, called: bool) -> None:
         self._ran.add(linear)
@@ -274,6 +298,10 @@ class _Flow(TorchFunctionMode):
         if isinstance(mark, tuple):
             for part in mark:
                 self._entered(part, linear, entering, called)
+
+    def leave_linear(self, linear: nn.Linear, entering: Any, output: Tensor) -> None:
+        embeds = isinstance(self.mark(entering), _Waves)
+        self.set_mark(output, None if embeds else _FromLinear(linear))
 
     # --- functions ---
 
@@ -299,26 +327,32 @@ class _Flow(TorchFunctionMode):
         return None if isinstance(self.innermost, nn.Linear) else self._names.with_weight(weight)
 
 
+def _entering(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    return args[0] if args else kwargs.get("input")
+
+
 # --- how functions carry marks --------------------------------------------------------------------
 
 
 def _activate(flow: _Flow, call: _Call) -> None:
     """An activation function: what comes out of a linear layer becomes a hidden activation."""
     mark = flow.mark(call.argument(0, "input"))
-    for result in call.results:
-        flow.set_mark(result, _activated(flow, call, mark.linear) if isinstance(mark, _FromLinear) else None)
-
-
-def _activated(flow: _Flow, call: _Call, linear1: nn.Linear) -> tuple[_Part, ...]:
     tanh = call.name == "gelu" and call.kwargs.get("approximate") == "tanh"
-    return (
-        _Part(
-            activation="gelu-tanh" if tanh else call.name,
-            owner=flow.innermost,
-            linear1=linear1,
-            columns=call.result.shape[-1],
-        ),
-    )
+    name = "gelu-tanh" if tanh else call.name
+    for result in call.results:
+        flow.set_mark(result, _activated(flow, name, mark, result) if isinstance(mark, _FromLinear) else None)
+
+
+def _activated(flow: _Flow, name: str, source: _FromLinear, result: Tensor) -> tuple[_Part, ...]:
+    owner = flow.innermost
+    if result.is_nested:
+        raise InvariantError(
+            "gives a nested tensor, whose rows are not counted",
+            where=f"module {flow.shown(owner)}",
+            hint="pad it",
+        )
+    columns = result.shape[-1]
+    return (_Part(activation=name, owner=owner, linear1=source.linear, columns=columns),)
 
 
 def _linear(flow: _Flow, call: _Call) -> None:
@@ -326,16 +360,25 @@ def _linear(flow: _Flow, call: _Call) -> None:
     linear = flow.linear_of(call.argument(1, "weight"))
     if linear is not None:
         flow.enter_linear(linear, call.argument(0, "input"), called=False)
-        flow.set_mark(call.result, _FromLinear(linear))
+        flow.leave_linear(linear, call.argument(0, "input"), call.result)
 
 
 def _move(flow: _Flow, call: _Call) -> None:
-    """Pieces and copies: any of a linear layer's output, and of an activation those that keep its columns."""
+    """Other shapes and types: a linear layer's output in any, an activation where it keeps its columns."""
     source = call.argument(0, "input")
     mark = flow.mark(source)
     for result in call.results:
-        keeps = isinstance(mark, _FromLinear) or (mark is not None and _same_columns(source, result))
+        keeps = not isinstance(mark, tuple) or _same_columns(source, result)
         flow.set_mark(result, mark if keeps else None)
+
+
+def _cut(flow: _Flow, call: _Call) -> None:
+    """Pieces: those of a linear layer's output are each of their own, such as a value and its gate."""
+    _move(flow, call)
+    mark = flow.mark(call.argument(0, "input"))
+    if isinstance(mark, _FromLinear):
+        for result in call.results:
+            flow.set_mark(result, _FromLinear(mark.linear))
 
 
 def _turn(flow: _Flow, call: _Call) -> None:
@@ -352,12 +395,12 @@ def _same_columns(before: Tensor, after: Tensor) -> bool:
 
 
 def _multiply(flow: _Flow, call: _Call) -> None:
-    """A product with an activation: of a gated network, or with a scale or a mask."""
+    """A product with an activation: of a gated network, or with a scale or a mask; or one that makes it."""
     operands = (call.argument(0, "input"), call.argument(1, "other"))
     product = _product(flow, *operands) or _product(flow, *reversed(operands))
     for result in call.results:
         whole = product is not None and product[0].first + product[0].columns <= result.shape[-1]
-        flow.set_mark(result, product if whole else None)
+        flow.set_mark(result, product if whole else _written_out(flow, *operands, result))
 
 
 def _product(flow: _Flow, activation: Any, other: Any) -> tuple[_Part, ...] | None:
@@ -377,8 +420,73 @@ def _gates(linear: nn.Linear, part: _Part) -> bool:
 
 def _add(flow: _Flow, call: _Call) -> None:
     """What is added to a linear layer's output, as a bias or an adapter (LoRA), leaves it that layer's."""
+    first, second = (flow.mark(call.argument(at, name)) for at, name in enumerate(("input", "other")))
+    kept = (mark for mark in (first, second) if isinstance(mark, _Shaped))
+    flow.set_mark(call.result, first if isinstance(first, _FromLinear) else next(kept, None))
+
+
+# --- activation functions that are written out ----------------------------------------------------
+
+
+def _written_out(flow: _Flow, one: Any, other: Any, result: Tensor) -> Mark | None:
+    """A product of two functions of one tensor, such as `x * sigmoid(1.702 * x)`, or of one and a number."""
+    first, second = _shaped(flow.mark(one)), _shaped(flow.mark(other))
+    if first is None or second is None:
+        shaped, factor = (first, other) if second is None else (second, one)
+        return _times(shaped, factor)
+    squashed = first if first.squashed else second
+    if first.source is not second.source or (first.squashed and second.squashed):
+        return None
+    if not squashed.squashed:
+        return _Shaped(source=first.source, scaled=True)
+    return _activated(flow, _WRITTEN_OUT[squashed.squashed, squashed.scaled], first.source, result)
+
+
+def _shaped(mark: Mark | None) -> _Shaped | None:
+    """An output as it is, is the simplest function of it."""
+    if isinstance(mark, _FromLinear):
+        return _Shaped(source=mark)
+    return mark if isinstance(mark, _Shaped) else None
+
+
+def _times(shaped: _Shaped | None, factor: Any) -> _Shaped | None:
+    """A number changes what is squashed later, and does not matter to what was squashed before."""
+    number = factor.ndim == 0 if isinstance(factor, Tensor) else isinstance(factor, (int, float))
+    if shaped is None or not number:
+        return None
+    return attrs.evolve(shaped, scaled=shaped.scaled or shaped.squashed is None)
+
+
+def _divide(flow: _Flow, call: _Call) -> None:
+    shaped = _shaped(flow.mark(call.argument(0, "input")))
+    flow.set_mark(call.result, _times(shaped, call.argument(1, "other")))
+
+
+def _squash(flow: _Flow, call: _Call) -> None:
+    shaped = _shaped(flow.mark(call.argument(0, "input")))
+    fresh = shaped if shaped is not None and shaped.squashed is None else None
+    flow.set_mark(call.result, attrs.evolve(fresh, squashed=call.name) if fresh else None)
+
+
+def _raise(flow: _Flow, call: _Call) -> None:
+    """Powers: a part of the longer formulas; and squared, an activation is one of another name."""
     mark = flow.mark(call.argument(0, "input"))
-    flow.set_mark(call.result, mark if isinstance(mark, _FromLinear) else None)
+    if isinstance(mark, tuple):
+        squares = call.name == "square" or call.argument(1, "exponent") == 2
+        flow.set_mark(call.result, tuple(map(_squared, mark)) if squares else None)
+    else:
+        flow.set_mark(call.result, _shaped(mark))
+
+
+def _squared(part: _Part) -> _Part:
+    return attrs.evolve(part, activation=f"{part.activation}-squared")
+
+
+def _wave(flow: _Flow, call: _Call) -> None:
+    flow.set_mark(call.result, _Waves())
+
+
+# --- several tensors in one -----------------------------------------------------------------------
 
 
 def _join(flow: _Flow, call: _Call) -> None:
@@ -390,6 +498,8 @@ def _join(flow: _Flow, call: _Call) -> None:
 
 
 def _beside(flow: _Flow, tensors: list[Tensor]) -> Mark | None:
+    if all(isinstance(flow.mark(tensor), _Waves) for tensor in tensors):
+        return _Waves()
     parts: list[_Part] = []
     first = 0
     for tensor in tensors:
@@ -414,13 +524,28 @@ def _rules() -> dict[str, Rule]:
     named: dict[Rule, str] = {
         _activate: "gelu silu relu",
         _linear: "linear",
-        _move: f"{pieces} {shapes} {types} {harmless}",
+        _move: f"{shapes} {types} {harmless}",
+        _cut: pieces,
         _turn: "transpose permute swapaxes swapdims movedim moveaxis",
         _multiply: "mul multiply imul rmul",
-        _add: "add iadd",
+        _divide: "div divide true_divide truediv",
+        _add: "add iadd radd",
+        _squash: "sigmoid tanh erf",
+        _raise: "square pow",
+        _wave: "sin cos",
         _join: "cat concat concatenate",
     }
     return {name: rule for rule, names in named.items() for name in names.split()}
 
 
 _RULES: Final = _rules()
+
+_WRITTEN_OUT: Final = {
+    ("sigmoid", False): "silu",
+    ("sigmoid", True): "quick-gelu",
+    ("tanh", False): "gelu-tanh",
+    ("tanh", True): "gelu-tanh",
+    ("erf", False): "gelu",
+    ("erf", True): "gelu",
+}
+"""What is squashed, and whether it was scaled before."""

@@ -1,13 +1,15 @@
 """Looking at what enters chosen layers of a torch module, and leaving the module as it was.
 
 Hooks are attached in a `try` and removed in its `finally`. While they are attached, everything that would run
-a layer without calling it is switched off: PyTorch's fused encoder layers and compiled code.
+a layer without calling it is switched off: PyTorch's fused encoder layers and compiled code. These are
+settings of the whole process, so the last one who watches anything switches them on again.
 """
 
 from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,14 +48,44 @@ def watching(model: nn.Module, seen: Mapping[str, Seen]) -> Iterator[None]:
 def layers_called(model: nn.Module) -> Iterator[None]:
     """See to it that every layer of a model runs by being called, as hooks need it."""
     _refuse_scripted(model)
-    fused = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as restored:
-        torch.backends.mha.set_fastpath_enabled(False)
-        restored.callback(torch.backends.mha.set_fastpath_enabled, fused)
-        if "torch._dynamo" in sys.modules:  # only then can anything have been compiled; importing it is slow
-            # Compiled code does not notice hooks that come later: what it was made from runs instead.
-            restored.enter_context(torch.compiler.set_stance("force_eager"))
+    _SHORTCUTS.block()
+    try:
         yield
+    finally:
+        _SHORTCUTS.release()
+
+
+class _Shortcuts:
+    """What PyTorch may run instead of layers, blocked as long as anyone asks for it, in whatever order."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._blocks = 0
+        self._restored = ExitStack()
+        self._eager = False
+
+    def block(self) -> None:
+        with self._lock:
+            if not self._blocks:
+                fused = torch.backends.mha.get_fastpath_enabled()
+                self._restored.callback(torch.backends.mha.set_fastpath_enabled, fused)
+                torch.backends.mha.set_fastpath_enabled(False)
+            # Only then can anything have been compiled; importing it is slow.
+            if "torch._dynamo" in sys.modules and not self._eager:
+                # Compiled code does not notice hooks that come later: what it was made from runs instead.
+                self._restored.enter_context(torch.compiler.set_stance("force_eager"))
+                self._eager = True
+            self._blocks += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._eager = False
+                self._restored.close()
+
+
+_SHORTCUTS = _Shortcuts()
 
 
 def _attach(module: nn.Module, seen: Seen) -> torch.utils.hooks.RemovableHandle:

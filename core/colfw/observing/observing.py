@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -174,8 +175,7 @@ class Record:
         if not self._is_wanted(name):
             self._passed_over.add(name)
             return
-        if activation.is_meta:
-            raise InvariantError("is on the meta device: it has no values", where=f"site {name}")
+        _check_has_values(activation, f"site {name}")
         log = self.logs.setdefault(name, _SiteLog(name, ffn, self.thresholds))
         log.see(self.iteration, self.forwards if self._apart else 0, activation)
 
@@ -329,6 +329,7 @@ class Follower:
         self.digest: str | None = None
         self._started = False
         self._depth = 0
+        self._thread: int | None = None
         self._completed = False
         self._discovery: Discovery | None = None
         self._attached = ExitStack()
@@ -354,8 +355,11 @@ class Follower:
     def _before(self, *_: Any) -> None:
         self._depth += 1
         if self._depth > 1:  # the module calls itself: that is a part of its forward
+            self._refuse_second_thread()
             return
+        self._thread = get_ident()
         self._refuse_late_compiling()
+        _check_not_transformed(self.name)
         self._completed = False
         if self._hashes and not self._started:
             self.digest = _digest(self._model)
@@ -391,6 +395,14 @@ class Follower:
         if torch.compiler.is_compiling():
             raise InvariantError(
                 "is compiled while it is observed", where=self.name, hint="compile it before, or afterwards"
+            )
+
+    def _refuse_second_thread(self) -> None:
+        if self._thread != get_ident():
+            raise InvariantError(
+                "runs in two threads at once, whose activations cannot be told apart",
+                where=self.name,
+                hint="run one forward after the other, or a copy of the module in each thread",
             )
 
     # --- later forwards ---
@@ -433,6 +445,21 @@ class Follower:
 
     def _see(self, ffn: FoundFfn, activation: Tensor) -> None:
         self._record.see(self._prefix + ffn.site, ffn, activation)
+
+
+def _check_has_values(activation: Tensor, where: str) -> None:
+    if activation.is_meta:
+        raise InvariantError("is on the meta device: it has no values", where=where)
+    _check_not_transformed(where)
+
+
+def _check_not_transformed(where: str) -> None:
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001  (torch has no public way)
+        raise InvariantError(
+            "runs inside a transform of torch.func, which hides its values",
+            where=where,
+            hint="observe the plain forward",
+        )
 
 
 def _check_model(model: object) -> None:

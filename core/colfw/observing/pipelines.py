@@ -11,6 +11,8 @@ import inspect
 import json
 import warnings
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -22,7 +24,7 @@ from colfw.names import did_you_mean
 from colfw.observing.observing import DEFAULT, Follower, Observation, Origin, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from colfw.profile import ActivationProfile
@@ -72,7 +74,8 @@ def load_pipeline(path: Path, precision: Precision | None = None) -> Any:
 
     read: Any = diffusers.DiffusionPipeline.from_pretrained
     index = _index(path)
-    options = _left_out(index, getattr(diffusers, str(index.get("_class_name")), None))
+    with _quietly():
+        options = _left_out(index, getattr(diffusers, str(index.get("_class_name")), None))
     if precision is not None:
         old = diffusers.__version__.startswith("0.")  # version 1 forgets the old name
         options["torch_dtype" if old else "dtype"] = getattr(torch, precision)
@@ -83,8 +86,13 @@ def load_pipeline(path: Path, precision: Precision | None = None) -> Any:
         raise StoreError(
             f"cannot be loaded: {_first_line(error)}",
             where=str(path),
-            hint="is every component there, and made for the versions that are installed?",
+            hint=_advice_on_loading(),
         ) from error
+
+
+def _advice_on_loading() -> str:
+    advice = "is every component there, and made for the versions that are installed?"
+    return advice if find_spec("accelerate") else f"{advice} some need `pip install accelerate`"
 
 
 def profile_loaded(
@@ -138,20 +146,26 @@ def _left_out(index: Mapping[str, Any], pipeline: type | None) -> dict[str, Any]
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep diffusers from advising and from drawing bars while it loads; errors are raised all the same."""
-    from diffusers.utils import logging  # noqa: PLC0415
+    """Keep pipelines from advising and from drawing bars while they load; errors are raised all the same."""
+    with ExitStack() as restored, warnings.catch_warnings(action="ignore", category=FutureWarning):
+        for package in ("diffusers", "transformers"):
+            if find_spec(package) is not None:
+                restored.callback(_silence(import_module(f"{package}.utils.logging")))
+        yield
 
-    settings: Any = logging
+
+def _silence(settings: Any) -> Callable[[], None]:
+    """No advice and no bars from a package; what is returned brings them back."""
     verbosity, bars = settings.get_verbosity(), settings.is_progress_bar_enabled()
     settings.set_verbosity_error()
     settings.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            yield
-    finally:
+
+    def restore() -> None:
         settings.set_verbosity(verbosity)
         if bars:
             settings.enable_progress_bar()
+
+    return restore
 
 
 # --- what is run ----------------------------------------------------------------------------------
@@ -179,7 +193,7 @@ def _arguments(pipeline: Any, run: PipelineRun, where: str) -> dict[str, Any]:
     known = inspect.signature(pipeline.__call__).parameters
     named = {"prompt": run.prompt, "num_inference_steps": run.iterations}
     given = {**{name: value for name, value in named.items() if value is not None}, **run.call}
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+    if not _forwards_arguments(pipeline, known.values()):
         _check_known(given, known, where)
     generator = torch.Generator().manual_seed(run.seed)
     arguments = {name: value for name, value in _offered(generator).items() if name in known} | given
@@ -191,20 +205,30 @@ def _arguments(pipeline: Any, run: PipelineRun, where: str) -> dict[str, Any]:
     return arguments
 
 
+def _forwards_arguments(pipeline: Any, known: Iterable[inspect.Parameter]) -> bool:
+    """Whether any other argument may have a meaning; diffusers' own pipelines that take any ignore them."""
+    ignores = getattr(type(pipeline).__call__, "__module__", "").startswith("diffusers.")
+    return not ignores and any(parameter.kind is parameter.VAR_KEYWORD for parameter in known)
+
+
 def _offered(generator: torch.Generator) -> dict[str, Any]:
     """What every pipeline gets that knows it: noise from the seed, and no decoding of what it made."""
     return {"generator": generator, "output_type": "latent"}
 
 
-def _check_known(given: Iterable[str], known: Collection[str], where: str) -> None:
+def _check_known(given: Iterable[str], known: Mapping[str, inspect.Parameter], where: str) -> None:
+    names = [name for name, parameter in known.items() if not _is_open_ended(parameter)]
     for name in given:
-        if name not in known:
-            raise StudyError(f"takes no {name!r}", where=where, hint=did_you_mean(name, known))
+        if name not in names:
+            raise StudyError(f"takes no {name!r}", where=where, hint=did_you_mean(name, names))
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:
-    open_ended = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    return parameter.default is parameter.empty and not open_ended
+    return parameter.default is parameter.empty and not _is_open_ended(parameter)
+
+
+def _is_open_ended(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
 
 
 def _move(pipeline: Any, device: str) -> None:

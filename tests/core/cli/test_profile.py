@@ -133,6 +133,7 @@ def test_what_a_study_has_made_is_not_made_again(colfw: Colfw, tmp_path: Path) -
         (("tiny-denoiser", "--set", "row=4"), 2, "row: unknown key (did you mean 'rows'?)"),
         (("tiny-denoiser", "--source", "published"), 2, "has no source 'published'"),
         (("tiny-denoiser", "--iterations", 0), 2, "Must be >= 1"),
+        (("tiny-denoiser", "--output", "."), 5, "--output .: is a folder (name a file in it)"),
         (("tiny-denoiser", "--threshold", -1), 4, "--threshold: threshold -1.0 is not a finite number"),
     ],
     ids=lambda value: " ".join(str(v) for v in value) if isinstance(value, tuple) else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (as everyone calls it)
 from torch import nn
 
+from colfw.errors import InvariantError
 from colfw.observing.discovery import discovering
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -65,6 +68,21 @@ FUNCTIONS = {
         F.relu(inner.flatten(0, 1)).reshape(inner.shape).transpose(0, 1).contiguous().clone()
     ),
     "scaled": lambda ffn, inner, x: 0.5 * F.gelu(inner) * torch.ones(HIDDEN),
+    "silu written out": lambda ffn, inner, x: inner * 2.0 * (torch.sigmoid(inner) * 0.5),
+    "quick gelu": lambda ffn, inner, x: inner * torch.sigmoid(1.702 * inner),
+    "quick gelu in place": lambda ffn, inner, x: (inner * 1.702).sigmoid_().mul_(inner),
+    "gelu by erf": lambda ffn, inner, x: inner * 0.5 * (1.0 + torch.erf(inner / math.sqrt(2.0))),
+    "gelu by tanh": lambda ffn, inner, x: (
+        0.5 * inner * (1.0 + torch.tanh(0.79788456 * (inner + 0.044715 * torch.pow(inner, 3.0))))
+    ),
+    "gelu by tanh of products": lambda ffn, inner, x: (
+        0.5 * inner * (1.0 + torch.tanh(inner * 0.79788456 * (1.0 + 0.044715 * inner * inner)))
+    ),
+    "relu squared": lambda ffn, inner, x: F.relu(inner).square(),
+    "relu to the power of 2": lambda ffn, inner, x: F.relu(inner) ** 2,
+    "split quick geglu": lambda ffn, inner, x: (
+        split(inner)[0] * FUNCTIONS["quick gelu"](ffn, split(inner)[1], x)
+    ),
     "split geglu": lambda ffn, inner, x: split(inner)[0] * F.gelu(split(inner)[1]),
     "split geglu in place": lambda ffn, inner, x: F.gelu(split(inner)[1]).mul_(split(inner)[0]),
     "split swiglu": lambda ffn, inner, x: ffn.act(inner[..., :HIDDEN]) * inner[..., HIDDEN:],
@@ -84,6 +102,15 @@ FOUND = {
     "in float": ("ffn", "gelu", False),
     "rows moved": ("ffn", "relu", False),
     "scaled": ("ffn", "gelu", False),
+    "silu written out": ("ffn", "silu", False),
+    "quick gelu": ("ffn", "quick-gelu", False),
+    "quick gelu in place": ("ffn", "quick-gelu", False),
+    "gelu by erf": ("ffn", "gelu", False),
+    "gelu by tanh": ("ffn", "gelu-tanh", False),
+    "gelu by tanh of products": ("ffn", "gelu-tanh", False),
+    "relu squared": ("ffn", "relu-squared", False),
+    "relu to the power of 2": ("ffn", "relu-squared", False),
+    "split quick geglu": ("ffn", "quick-gelu", True),
     "split geglu": ("ffn", "gelu", True),
     "split geglu in place": ("ffn", "gelu", True),
     "split swiglu": ("ffn.act", "silu", True),
@@ -249,6 +276,59 @@ def test_an_activation_that_was_overwritten_is_none() -> None:
             return F.gelu(self.inner(x)).normal_()
 
     assert found_in(Overwritten("F.gelu"), torch.zeros(3, WIDTH)) == ()
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda value, gate: value * torch.sigmoid(gate),
+        lambda value, gate: value.tanh() * value.sigmoid(),
+        lambda value, gate: value * value.sigmoid().tanh(),
+        lambda value, gate: value * value.mean(-1, keepdim=True).sigmoid(),
+        lambda value, gate: value * (3 * value),
+        lambda value, gate: F.relu(value) ** 3,
+    ],
+    ids=[
+        "a gate that squashes",
+        "squashed both",
+        "squashed twice",
+        "squashed means",
+        "not squashed",
+        "cubed",
+    ],
+)
+def test_products_that_are_no_activation_function_are_not_taken(
+    product: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    """Both factors must come from the same elements, and exactly one of them through a squashing function."""
+
+    class Product(Ffn):
+        def hidden(self, x: Tensor) -> Tensor:
+            return product(*split(self.inner(x)))
+
+    assert found_in(Product("split geglu"), torch.zeros(3, WIDTH)) == ()
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_an_embedding_of_sines_and_cosines_is_not_taken(*, called: bool) -> None:
+    """It tells a time or a place, also where it widens and comes back to its width, as in video models."""
+
+    class Embedding(Ffn):
+        def forward(self, time: Tensor) -> Tensor:
+            angles = time[:, None] * torch.arange(WIDTH // 2)
+            waves = torch.cat([angles.sin(), angles.cos()], dim=-1).to(torch.float32)
+            inner = self.inner(waves) if called else F.linear(waves, self.inner.weight)
+            return self.outer(F.silu(inner))
+
+    assert found_in(Embedding("nn.SiLU"), torch.arange(3)) == ()
+
+
+def test_a_nested_tensor_is_refused() -> None:
+    """Its rows are not those of one matrix; the module that would be a site is named."""
+    model = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, WIDTH))
+    ragged = torch.nested.nested_tensor([torch.zeros(2, WIDTH), torch.zeros(3, WIDTH)], layout=torch.jagged)
+    with pytest.raises(InvariantError, match="module 1: gives a nested tensor"):
+        found_in(model, ragged)
 
 
 def test_rows_in_the_place_of_columns_are_no_activation() -> None:

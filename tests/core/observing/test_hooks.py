@@ -76,6 +76,25 @@ def test_nothing_stays_behind(network: nn.Sequential) -> None:
     assert hooks_of(network) == []
 
 
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_watchers_may_overlap(network: nn.Sequential, first_out: int) -> None:
+    """Settings of the whole process come back with the last watcher, whoever that is, and not before."""
+    torch.compile(network, backend="eager")
+    watchers = [watching(network, {}), watching(nn.Linear(2, 2), {})]
+    for watcher in watchers:
+        watcher.__enter__()
+    watchers.pop(first_out).__exit__(None, None, None)
+    assert not torch.backends.mha.get_fastpath_enabled()
+    assert stance() == "force_eager"
+    watchers.pop().__exit__(None, None, None)
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert stance() == "default"
+
+
+def stance() -> str:
+    return str(torch._dynamo.eval_frame._stance.stance)
+
+
 def test_fused_encoder_layers_are_seen() -> None:
     """PyTorch's encoder would skip its second linear layer's call in inference; watched, it does not."""
     layer = nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True)

@@ -6,6 +6,8 @@ import gc
 import subprocess
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,7 @@ from colfw.profile import ActivationProfile
 from colfw.sites import Ffn, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -417,6 +420,44 @@ def test_an_error_of_the_block_leaves_nothing_behind(forwards: int) -> None:
         raise ArithmeticError
     assert hooks_of(model) == before
     assert run.record.iteration == forwards
+
+
+def test_two_threads_at_once_are_refused() -> None:
+    """Their activations could not be told apart; the forward that came first goes on and counts."""
+
+    class Waiting(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            if not inside.is_set():
+                inside.set()
+                assert refused.wait(20)
+            return super().forward(x)
+
+    inside, refused = Event(), Event()
+    model = Waiting(nn.Linear(2, 4), nn.GELU(), nn.Linear(4, 2))
+    with colfw.observe(model) as run, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(model, torch.ones(3, 2))
+        assert inside.wait(20)
+        with pytest.raises(InvariantError, match="Waiting: runs in two threads at once"):
+            model(torch.ones(3, 2))
+        refused.set()
+        first.result(20)
+    assert run.profile().sites[0].elements.tolist() == [12]
+
+
+@pytest.mark.parametrize("transform", [torch.vmap, torch.func.jacrev], ids=lambda f: f.__name__)
+def test_transforms_of_functions_are_refused(transform: Callable[..., Callable[..., object]]) -> None:
+    """Values under `torch.func` cannot be read while it runs: that is said, and not torch's words for it."""
+    model = nn.Sequential(nn.Linear(2, 4), nn.GELU(), nn.Linear(4, 2))
+    with colfw.observe(model), pytest.raises(InvariantError, match="Sequential: runs inside a transform"):
+        transform(model)(torch.ones(3, 2))
+
+    class Inside(nn.Sequential):
+        def forward(self, x: Tensor) -> object:
+            return transform(super().forward)(x)
+
+    inside = Inside(*model)
+    with colfw.observe(inside), pytest.raises(InvariantError, match="site 1: runs inside a transform"):
+        inside(torch.ones(3, 2))
 
 
 def test_the_module_is_left_as_it_was() -> None:

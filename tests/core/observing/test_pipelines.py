@@ -322,6 +322,30 @@ def test_a_call_that_cannot_work_is_one_line(
     assert problem in refused(lambda: profile_pipeline(folder, run), kind)
 
 
+def test_arguments_that_would_be_ignored_are_refused() -> None:
+    """Some pipelines of diffusers take any argument, and do nothing with what they do not know."""
+    run = PipelineRun(call={**EMBEDDED, "hieght": 8})
+    refusal = refused(lambda: profile_loaded(stable_diffusion(), run), StudyError)
+    assert refusal == "StableDiffusionPipeline: takes no 'hieght' (did you mean 'height'?)"
+
+
+def test_a_pipeline_of_ones_own_may_take_anything() -> None:
+    """It may hand on what it does not name."""
+
+    class Forwarding(Loop):
+        def __call__(self, **further: Any) -> None:
+            super().__call__(**further)
+
+    def loop(number: int, unet: nn.Module, scheduler: Scheduler) -> None:
+        for _ in range(number):
+            unet(X)
+            scheduler.step()
+
+    pipeline = Forwarding(loop, unet=ffn(), scheduler=Scheduler())
+    profile = profile_loaded(pipeline, PipelineRun(call={"number": 3}))
+    assert profile.provenance.iterations == 3
+
+
 def test_a_folder_that_is_no_pipeline_is_refused(folder: Path, tmp_path: Path) -> None:
     """No folder, no index, one that is none, a class that is none, weights that are cut off: one line."""
 
