@@ -13,11 +13,14 @@ all iterations instead and writes the profile.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import sys
 import time
 from pathlib import Path
 from statistics import median
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line sets it, before torch is loaded
 
 import numpy as np
 import torch

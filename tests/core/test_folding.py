@@ -19,7 +19,8 @@ from colfw.thresholds import float32_floor
 
 Matrix = NDArray[np.float32]
 
-GRID = (0.0, 0.1, 0.164, 0.165, 0.17, 1.0, 3.0e38)
+GRID = (0.0, 0.1, 0.164, 0.16401, 0.16402, 0.17, 1.0, 3.0e38)
+"""Three of them fall into one bin of the histogram."""
 FLOORS = np.array([float32_floor(tau) for tau in GRID], np.float32)
 
 matrices = arrays.arrays(
@@ -36,7 +37,7 @@ matrices = arrays.arrays(
 
 @pytest.fixture
 def _always_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folding, "_MANY", 0)
+    monkeypatch.setattr(folding, "_MANY", 1)
 
 
 def expected(rows: Matrix) -> tuple[NDArray[np.float64], list[int]]:
@@ -95,7 +96,7 @@ def test_what_is_not_finite_is_refused(bad: float, size: int) -> None:
         fold.observe(site, 2, torch.from_numpy(activation))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn])
 @pytest.mark.parametrize("rows", [3, 400])
 def test_tensors_of_every_precision(dtype: torch.dtype, rows: int) -> None:
     """A tensor counts as the numbers that it holds, after its own rounding; gradients do not disturb."""

@@ -89,6 +89,9 @@ def _refuse(problems: str, exit_code: int) -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command. What a user can act on is one line and an exit code; a bug keeps its traceback."""
+    # Threads of torch (GNU OpenMP) keep a core busy for milliseconds when they wait, from the folding of
+    # activations and from each other's processes. It is read when torch is loaded, here and in workers.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # Batch systems end a job with SIGTERM: it deserves the same care as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -10,21 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import pickletools
 import re
 import warnings
 import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 from attrs import field, frozen
 from torch import Tensor
 
+from colfw.denoising.pickles import scanned
 from colfw.errors import InvariantError, StoreError
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from torch import nn
+
+    from colfw.denoising.pickles import Pickled
 
 State = Mapping[str, Tensor]
 
@@ -69,9 +71,7 @@ def read_checkpoint(path: Path, layout: CheckpointLayout, device: str | torch.de
     """Read a file or folder of weights; on the CPU they stay mapped from the file where its format can."""
     content = _content(path, layout)
     held, extras = _unnested(content, layout)
-    state = _without_prefix(_tensors(held), layout, path)
-    if layout.renamed is not None:
-        state = layout.renamed(state)
+    state = _renamed(_without_prefix(_tensors(held, path), layout, path), layout, path)
     return Checkpoint(state={key: tensor.to(device) for key, tensor in state.items()}, extras=extras)
 
 
@@ -103,7 +103,8 @@ def digest(path: Path) -> str:
 
 def file_digest(file: Path) -> str:
     """SHA-256 of a file's bytes, remembered while size and time of change stay the same."""
-    with _reading(file):
+    check_regular(file)
+    with reading(file):
         found = file.stat()
         return _remembered_digest(file.resolve(), found.st_size, found.st_mtime_ns)
 
@@ -114,14 +115,25 @@ def _remembered_digest(file: Path, size_bytes: int, changed_ns: int) -> str:  # 
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_regular(file: Path) -> None:
+    """Refuse what is no file with an end, such as a pipe or a device: reading it would wait for ever."""
+    with reading(file):
+        mode = file.stat().st_mode
+    if not S_ISREG(mode):
+        raise StoreError("a folder, a pipe or a device, not a file", where=str(file))
+
+
 # --- which files ----------------------------------------------------------------------------------
 
 _FOLDER_FILES: Final = (
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
     "diffusion_pytorch_model.bin.index.json",
     "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.safetensors.index.fp16.json",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin.index.fp16.json",
+    "diffusion_pytorch_model.fp16.bin",
     "model.safetensors",
     "pytorch_model.bin",
 )
@@ -131,12 +143,11 @@ _WEIGHT_SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 
 def _weight_files(path: Path) -> tuple[Path, ...]:
     """The file itself, or those of a folder that together are a model."""
-    with _reading(path):
+    with reading(path):
         if not path.exists():
             raise StoreError("no such file", where=str(path))
-        if not path.is_dir():
-            return (path,)
-        found = _in_folder(path)
+        found = _in_folder(path) if path.is_dir() else path
+        check_regular(found)
         return _shards(found) if found.suffix == ".json" else (found,)
 
 
@@ -147,9 +158,10 @@ def _in_folder(folder: Path) -> Path:
                 return folder / part / name
     others = sorted(file.name for file in folder.iterdir() if file.suffix in _WEIGHT_SUFFIXES)
     raise StoreError(
-        f"a folder without weights: looked for {', '.join(_FOLDER_FILES)}, also in unet/ and transformer/",
+        "a folder without weights: looked for diffusion_pytorch_model.safetensors and what else diffusers"
+        " calls its files, also in unet/ and transformer/",
         where=str(folder),
-        hint=f"name one of its files: {_some(others)}" if others else None,
+        hint=f"name one of its files: {some(others)}" if others else None,
     )
 
 
@@ -158,16 +170,22 @@ def _shards(index: Path) -> tuple[Path, ...]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         shards = tuple(index.with_name(name) for name in names)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise StoreError("no index of shards: its weight_map names no files", where=str(index)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        shards = ()
+    if not shards:
+        raise StoreError(
+            "no index of shards: its weight_map names no files",
+            where=str(index),
+            hint="name a file of weights, or the folder that holds it",
+        )
     missing = [shard.name for shard in shards if not shard.is_file()]
-    if missing or not shards:
-        raise StoreError(f"{len(missing)} of its shards are not there: {_some(missing)}", where=str(index))
+    if missing:
+        raise StoreError(f"{len(missing)} of its shards are not there: {some(missing)}", where=str(index))
     return shards
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -195,13 +213,13 @@ def _content(path: Path, layout: CheckpointLayout) -> Mapping[str, Any]:
         shard = _file_content(file, layout)
         twice = sorted(content.keys() & shard.keys())
         if twice:
-            raise StoreError(f"holds keys that another shard holds as well: {_some(twice)}", where=str(file))
+            raise StoreError(f"holds keys that another shard holds as well: {some(twice)}", where=str(file))
         content.update(shard)
     return content
 
 
 def _file_content(file: Path, layout: CheckpointLayout) -> Mapping[str, Any]:
-    with _reading(file), file.open("rb") as stream:
+    with reading(file), file.open("rb") as stream:
         start = stream.read(512)
     if start.startswith(_ZIP_START):
         return _read_zip(file, layout)
@@ -250,11 +268,11 @@ def _read_safetensors(file: Path) -> Mapping[str, Any]:
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (beside its errors)
 
     try:
-        with _reading(file), safe_open(file, framework="pt") as content:
+        with reading(file), safe_open(file, framework="pt") as content:
             return {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(
-            f"a truncated or damaged safetensors file: {_first_line(error)}",
+            f"a truncated or damaged safetensors file: {first_line(error)}",
             where=str(file),
             hint="download it again",
         ) from error
@@ -330,22 +348,15 @@ _READ_BY_TORCH: Final = (
 )
 
 
-@frozen
-class _Pickled:
-    """What a file's pickles say before anything is made of them."""
-
-    globals: frozenset[str]
-    protocol: int
-
-
 def _read_zip(file: Path, layout: CheckpointLayout) -> Mapping[str, Any]:
     try:
-        with _reading(file), zipfile.ZipFile(file) as archive:
+        with reading(file), zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             pickles = [member for member in members if re.fullmatch(r"[^/]+/data\.pkl", member.filename)]
             _check_torch_archive(file, members, pickles)
+            _check_unpacked(file, members, pickles[0])
             with archive.open(pickles[0]) as stream:
-                pickled = _scanned(file, stream, count=1)
+                pickled = _scanned(file, stream, pickles=1)
     except StoreError:
         raise
     except Exception as error:  # what a damaged archive makes zipfile raise is not limited
@@ -365,46 +376,60 @@ def _check_torch_archive(
             where=str(file),
             hint="export its state_dict() with torch.save or as safetensors",
         )
-    if not pickles:
+    if len(pickles) != 1:
         weights = [name for name in names if name.endswith(_WEIGHT_SUFFIXES)]
-        advice = f"unpack it and name one of: {_some(weights)}" if weights else "it holds no weights"
+        advice = f"unpack it and name one of: {some(weights)}" if weights else "it holds no weights"
         raise StoreError("a zip archive that torch.save did not write", where=str(file), hint=advice)
 
 
-def _legacy_pickles(file: Path) -> _Pickled:
-    """Of the older format: magic number, protocol, system, and the object itself, one after another."""
-    with _reading(file), file.open("rb") as stream:
-        return _scanned(file, stream, count=4)
+# Weights become a tenth smaller when they are packed, zeros a thousandth.
+_MOST_UNPACKED: Final = 20
+_MOST_PICKLED_BYTES: Final = 64 * 2**20
 
 
-def _scanned(file: Path, stream: BinaryIO | Any, *, count: int) -> _Pickled:
-    """The globals that some pickles name, read off their instructions without following one."""
+def _check_unpacked(file: Path, members: Sequence[zipfile.ZipInfo], pickled: zipfile.ZipInfo) -> None:
+    """Refuse a small file that would fill the memory, before anything of it is unpacked."""
+    unpacked_bytes = sum(member.file_size for member in members)
+    if unpacked_bytes > _MOST_UNPACKED * file.stat().st_size:
+        raise StoreError(
+            f"would unpack to {unpacked_bytes:,} bytes, more than {_MOST_UNPACKED} times its size",
+            where=str(file),
+            hint="no weights do; download it again from a source that you trust",
+        )
+    if pickled.file_size > _MOST_PICKLED_BYTES:
+        raise _excessive(file)
+
+
+def _legacy_pickles(file: Path) -> Pickled:
+    """Of the older format: magic number, protocol, system, the object itself, and the names of storages."""
+    with reading(file), file.open("rb") as stream:
+        return _scanned(file, stream, pickles=5)
+
+
+def _scanned(file: Path, stream: BinaryIO | Any, *, pickles: int) -> Pickled:
+    """The pickles of a file, looked through before one is read."""
     try:
         with _silent():
-            instructions = [step for _ in range(count) for step in pickletools.genops(stream)]
+            pickled = scanned(stream, pickles=pickles)
     except (ValueError, EOFError, zipfile.BadZipFile, MemoryError, OverflowError) as error:
         raise _damaged(file, error) from error
-    found = [(opcode.name, argument) for opcode, argument, _position in instructions]
-    return _Pickled(
-        globals=frozenset(_full_name(str(argument)) for name, argument in found if name == "GLOBAL"),
-        protocol=max(int(argument or 0) for name, argument in found if name in {"PROTO", "STOP"}),
+    if pickled.is_excessive:
+        raise _excessive(file)
+    return pickled
+
+
+def _excessive(file: Path) -> StoreError:
+    return StoreError(
+        "pickles more, or nests it deeper, than any checkpoint of weights",
+        where=str(file),
+        hint="save its weights alone, as safetensors",
     )
 
 
-def _full_name(argument: str) -> str:
-    """As torch reads it: pickles of Python 3 still call some things by their names of Python 2."""
-    module, _, name = argument.partition(" ")
-    if (module, name) in NAME_MAPPING:
-        return ".".join(NAME_MAPPING[module, name])
-    return f"{IMPORT_MAPPING.get(module, module)}.{name}"
-
-
-def _read_pickled(
-    file: Path, pickled: _Pickled, layout: CheckpointLayout, *, mmap: bool
-) -> Mapping[str, Any]:
+def _read_pickled(file: Path, pickled: Pickled, layout: CheckpointLayout, *, mmap: bool) -> Mapping[str, Any]:
     stand_ins = _stand_ins(file, pickled, layout)
     try:
-        with _reading(file), _only(stand_ins), _silent():
+        with reading(file), _only(stand_ins), _silent():
             content = _torch_loaded(file, mmap=mmap)
     except StoreError:
         raise
@@ -412,9 +437,14 @@ def _read_pickled(
         raise _unreadable_pickle(file, error) from error
     except Exception as error:  # what a damaged pickle makes torch raise is not limited
         raise _damaged(file, error) from error
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise StoreError(f"holds a {type(content).__name__}, not a table of weights", where=str(file))
-    return content
+    return _plain(content)
+
+
+def _plain(table: dict[Any, Any]) -> dict[Any, Any]:
+    """The same entries without the attributes that a pickle may have put over the methods of a dictionary."""
+    return dict(dict.items(table))
 
 
 def _torch_loaded(file: Path, *, mmap: bool) -> Any:
@@ -433,7 +463,7 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def _stand_ins(file: Path, pickled: _Pickled, layout: CheckpointLayout) -> list[Any]:
+def _stand_ins(file: Path, pickled: Pickled, layout: CheckpointLayout) -> list[tuple[type, str]]:
     """A harmless class for each name that may occur; any other name is refused."""
     if pickled.protocol >= 4:
         raise StoreError(
@@ -449,10 +479,10 @@ def _stand_ins(file: Path, pickled: _Pickled, layout: CheckpointLayout) -> list[
     return [_stand_in(name) for name in sorted(harmless)]
 
 
-def _stand_in(full_name: str) -> type:
-    module, _, name = full_name.rpartition(".")
-    names = {"__module__": module, "__qualname__": name, "kind": full_name}
-    return type(name, (_EmptyTable if full_name in _TABLES else InertRecord,), names)
+def _stand_in(full_name: str) -> tuple[type, str]:
+    """A class, and under which name torch shall know it."""
+    base = _EmptyTable if full_name in _TABLES else InertRecord
+    return type(base.__name__, (base,), {"kind": full_name}), full_name
 
 
 @contextmanager
@@ -470,7 +500,7 @@ def _only(stand_ins: list[Any]) -> Iterator[None]:
 
 def _refused_globals(file: Path, names: Sequence[str]) -> StoreError:
     return StoreError(
-        f"names what no checkpoint of weights needs: {_some(names)}",
+        f"names what no checkpoint of weights needs: {some(names)}",
         where=str(file),
         hint="it was not run; if you trust it, save its weights alone, as safetensors",
     )
@@ -489,7 +519,7 @@ def _unreadable_pickle(file: Path, error: Exception) -> StoreError:
 
 def _damaged(file: Path, error: Exception) -> StoreError:
     return StoreError(
-        f"a truncated or damaged torch file: {_first_line(error)}", where=str(file), hint="download it again"
+        f"a truncated or damaged torch file: {first_line(error)}", where=str(file), hint="download it again"
     )
 
 
@@ -500,7 +530,7 @@ def _unnested(
     content: Mapping[str, Any], layout: CheckpointLayout
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """The table that holds the state dict, and what is worth keeping beside it."""
-    nest = next((key for key in layout.nesting if isinstance(content.get(key), Mapping)), None)
+    nest = next((key for key in layout.nesting if isinstance(content.get(key), dict)), None)
     extras = {
         str(key): value
         for key, value in content.items()
@@ -508,11 +538,20 @@ def _unnested(
         and not isinstance(value, Tensor)
         and not str(key).startswith(("optimizer", "lr_scheduler"))
     }
-    return (content if nest is None else content[nest]), extras
+    return (content if nest is None else _plain(content[nest])), extras
 
 
-def _tensors(held: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {str(key): value.detach() for key, value in held.items() if isinstance(value, Tensor)}
+def _tensors(held: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    # The class's own method: a pickle may have put attributes over those of one tensor.
+    tensors = {str(key): Tensor.detach(value) for key, value in held.items() if isinstance(value, Tensor)}
+    shapeless = [key for key, tensor in tensors.items() if tensor.is_meta or tensor.is_nested]
+    if shapeless:
+        raise StoreError(
+            f"{len(shapeless)} of its tensors have no values, or no single shape: {some(shapeless)}",
+            where=str(path),
+            hint="save the weights themselves, as dense tensors",
+        )
+    return tensors
 
 
 def _without_prefix(state: State, layout: CheckpointLayout, path: Path) -> State:
@@ -521,12 +560,27 @@ def _without_prefix(state: State, layout: CheckpointLayout, path: Path) -> State
         if own:
             return own
     wanted = " or ".join(repr(prefix) for prefix in layout.prefixes if prefix)
-    found = f"it holds {_some(list(state))}" if state else "it holds no tensors at this level"
+    found = f"it holds {some(list(state))}" if state else "it holds no tensors at this level"
     raise StoreError(
         f"no weights of this model{f' (keys that begin with {wanted})' if wanted else ''}: {found}",
         where=str(path),
         hint=f"looked under {', '.join(layout.nesting)}, then at top level" if layout.nesting else None,
     )
+
+
+def _renamed(state: State, layout: CheckpointLayout, path: Path) -> State:
+    if layout.renamed is None:
+        return state
+    try:
+        return layout.renamed(state)
+    except StoreError as error:
+        raise StoreError(error.problem, where=f"{path}: {error.where}", hint=error.hint) from error
+    except (RuntimeError, IndexError) as error:  # of torch, where entries of one matrix differ in shape
+        raise StoreError(
+            f"its entries do not make a model: {first_line(error)}",
+            where=str(path),
+            hint="is it of another model?",
+        ) from error
 
 
 # --- whether they fit -----------------------------------------------------------------------------
@@ -541,7 +595,7 @@ def _check_fit(wanted: State, given: State, model: str, where: str) -> None:
         if key in given and given[key].shape != entry.shape
     ]
     kinds = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped}
-    problems = [f"{len(keys)} keys {kind} ({_some(keys)})" for kind, keys in kinds.items() if keys]
+    problems = [f"{len(keys)} keys {kind} ({some(keys)})" for kind, keys in kinds.items() if keys]
     if problems:
         raise StoreError(
             f"does not fit {model}: {', '.join(problems)}",
@@ -561,22 +615,27 @@ def _check_types(wanted: State, given: State, where: str) -> None:
         dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
         if entry.is_floating_point() and not (dense and tensor.dtype in _FLOATS):
             raise StoreError(
-                f"integer or quantised weights are not read: {key} is {_type_of(tensor)}",
+                f"integer, quantised or sparse weights are not read: {key} is {_type_of(tensor)}",
                 where=where,
-                hint="wanted: float16, bfloat16, float32 or float64",
+                hint="wanted: dense float16, bfloat16, float32 or float64",
             )
         if not entry.is_floating_point() and (not dense or tensor.dtype != entry.dtype):
             raise StoreError(f"{key} is {_type_of(tensor)}, not {_type_of(entry)}", where=where)
 
 
 def _type_of(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    sparse = "sparse " if tensor.layout != torch.strided else ""
+    return f"{sparse}{tensor.dtype}".replace("torch.", "")
 
 
 def _check_finite(given: State, where: str) -> None:
     bad = [key for key, tensor in given.items() if not _is_finite(tensor)]
     if bad:
-        raise StoreError(f"NaN or infinity in {len(bad)} of its weights: {_some(bad)}", where=where)
+        raise StoreError(
+            f"NaN or infinity in {len(bad)} of its weights: {some(bad)}",
+            where=where,
+            hint="its training failed, or the file is damaged: take another one",
+        )
 
 
 def _is_finite(tensor: Tensor) -> bool:
@@ -593,7 +652,7 @@ def _check_computed(model: nn.Module, given: State) -> None:
     empty = [key for key, entry in entries if entry.is_meta and key not in given]
     if empty:
         raise InvariantError(
-            f"the meta device left {_some(empty)} without values",
+            f"the meta device left {some(empty)} without values",
             where=type(model).__name__,
             hint='a class computes its tables by numpy or with device="cpu"',
         )
@@ -607,14 +666,26 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """The first three of some names.
 
-    >>> _some(["a", "b", "c", "d"])
+    >>> some(["a", "b", "c", "d"])
     'a, b, c, ...'
     """
-    return ", ".join([*names[:3], *(["..."] if len(names) > 3 else [])])
+    return ", ".join([*map(shown, names[:3]), *(["..."] if len(names) > 3 else [])])
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+def shown(text: str) -> str:
+    r"""What a file says, fit to stand in a line of a message.
+
+    >>> print(shown("a\nb"))
+    a\nb
+    """
+    short = text if len(text) <= 200 else f"{text[:197]}..."
+    return short if short.isprintable() else ascii(short)[1:-1]
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong below; torch goes on about its internals and about issues to file."""
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return shown(re.split(r"(?<=\w)\. +(?=[A-Z])", first_line)[0])

@@ -12,7 +12,7 @@ import torch
 from attrs import field, frozen, validators
 
 from colfw import lazy
-from colfw.denoising.checkpoints import file_digest
+from colfw.denoising.checkpoints import check_regular, file_digest, first_line, reading, some
 from colfw.errors import StoreError, StudyError
 
 if TYPE_CHECKING:
@@ -72,6 +72,14 @@ def _counted(conditions: Mapping[str, Condition], options: Any) -> dict[str, Ten
         names = ", ".join(given)
         raise StudyError(f"{names} and a file of embeddings exclude each other", where="conditioning")
     return given
+
+
+def check_options(conditions: Mapping[str, Condition], options: Any) -> None:
+    """Refuse options that cannot be followed, and a file that does not fit, before a model is built."""
+    _prompts(conditions, options)
+    _counted(conditions, options)
+    if options.conditioning is not None:
+        _from_file(options.conditioning, conditions, range(1))
 
 
 def files_digest(options: Any) -> str | None:
@@ -162,13 +170,9 @@ def _from_file(path: Path, conditions: Mapping[str, Condition], numbers: range) 
 
 
 def _arrays(path: Path, conditions: Mapping[str, Condition]) -> dict[str, Tensor]:
-    try:
-        with path.open("rb") as stream:
-            is_zip = stream.read(2) == b"PK"
-    except FileNotFoundError:
-        raise StoreError("no such file", where=str(path)) from None
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    check_regular(path)
+    with reading(path), path.open("rb") as stream:
+        is_zip = stream.read(2) == b"PK"
     return _from_npz(path, conditions) if is_zip else _from_safetensors(path, conditions)
 
 
@@ -198,9 +202,8 @@ def _from_safetensors(path: Path, conditions: Mapping[str, Condition]) -> dict[s
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
-    first_line = (str(error) or type(error).__name__).splitlines()[0]
     return StoreError(
-        f"no readable file of embeddings: {first_line}",
+        f"no readable file of embeddings: {first_line(error)}",
         where=str(path),
         hint="safetensors or npz, an array a condition",
     )
@@ -212,7 +215,7 @@ def _check_names(path: Path, conditions: Mapping[str, Condition], found: list[st
     ]
     if missing:
         raise StoreError(
-            f"lacks {', '.join(missing)}; it has {', '.join(sorted(found)) or 'no arrays'}",
+            f"lacks {', '.join(missing)}; it has {some(sorted(found)) or 'no arrays'}",
             where=str(path),
             hint="is it for another workload?",
         )

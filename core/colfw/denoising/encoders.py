@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from colfw.denoising.checkpoints import first_line, shown
 from colfw.errors import ColfwError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _model(kind: Any, folder: Path) -> Any:
     missing = sorted(loading["missing_keys"])
     if missing:
         raise StoreError(
-            f"lacks {len(missing)} weights of {kind.__name__}, such as {missing[0]}", where=str(place)
+            f"lacks {len(missing)} weights of {kind.__name__}, such as {shown(missing[0])}", where=str(place)
         )
     return model.eval()
 
@@ -148,8 +149,11 @@ def _transformers(folder: Path) -> Iterator[Any]:
         except ColfwError:
             raise
         except Exception as error:  # what the library and those below it raise is not limited
-            first_line = (str(error) or type(error).__name__).splitlines()[0]
-            raise StoreError(f"no readable text encoder: {first_line}", where=str(folder)) from error
+            raise StoreError(
+                f"no readable text encoder: {first_line(error)}",
+                where=str(folder),
+                hint="download it again, or save it again by transformers' save_pretrained",
+            ) from error
 
 
 @contextmanager

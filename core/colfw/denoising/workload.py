@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from torch import nn
 
 from colfw.denoising.checkpoints import CheckpointLayout, digest, load_into, read_checkpoint
-from colfw.denoising.conditioning import Condition, conditioning, files_digest
+from colfw.denoising.conditioning import Condition, check_options, conditioning, files_digest
 from colfw.denoising.masking import Masking
 from colfw.denoising.noise import SeededNoise
 from colfw.denoising.weights import randomise, without_initialisation
@@ -110,6 +110,8 @@ class TorchWorkload(ABC):
         return None if weights is None else digest(weights)
 
     def inputs_digest(self, request: DenoiseRequest) -> str | None:  # noqa: ARG002
+        # Asked while a run is planned: the time to refuse what could not be followed later.
+        check_options(self.conditions(), self.config)
         return files_digest(self.config)
 
     def denoise(

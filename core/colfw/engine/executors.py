@@ -5,7 +5,6 @@ only needs to run `perform` somewhere that sees the same store: here, in a pool,
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -96,9 +95,6 @@ _bench: _Bench | None = None
 def _set_up(root: Path, policy: PluginPolicy, messages: SimpleQueue[tuple[str, float] | None]) -> None:
     import signal  # noqa: PLC0415
 
-    # Workers share the cores: threads of torch that wait for one another must not keep them busy. There are
-    # as many as without workers, because their number decides the last bits of a result.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Ctrl-C reaches the whole process group; the parent decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _bench  # noqa: PLW0603  (a process pool hands its workers nothing else to keep state in)

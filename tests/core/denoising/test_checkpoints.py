@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from colfw.denoising import checkpoints
+from colfw.denoising import checkpoints, pickles
 from colfw.denoising.checkpoints import CheckpointLayout, InertRecord, digest, load_into, read_checkpoint
 from colfw.errors import InvariantError, StoreError
 
@@ -89,7 +89,8 @@ def refusal_of(path: Path, layout: CheckpointLayout = PLAIN) -> StoreError:
     with pytest.raises(StoreError) as refusal:
         read_checkpoint(path, layout)
     assert str(refusal.value).startswith(str(path))
-    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < len(str(path)) + 700
     return refusal.value
 
 
@@ -147,6 +148,26 @@ def as_bin_folder(folder: Path) -> Path:
     return folder
 
 
+def as_fp16_folder(folder: Path) -> Path:
+    as_safetensors(folder).rename(folder / "diffusion_pytorch_model.fp16.safetensors")
+    return folder
+
+
+def as_fp16_bin_folder(folder: Path) -> Path:
+    as_zip(folder).rename(folder / "diffusion_pytorch_model.fp16.bin")
+    return folder
+
+
+def as_fp16_shards(folder: Path) -> Path:
+    index = as_index(folder)
+    index.rename(index.with_name("diffusion_pytorch_model.safetensors.index.fp16.json"))
+    return folder
+
+
+def as_index(folder: Path) -> Path:
+    return as_shards(folder) / "diffusion_pytorch_model.safetensors.index.json"
+
+
 def as_shards(folder: Path) -> Path:
     shards = {"a.safetensors": {}, "b.safetensors": {}}
     where = dict(zip(weights(), list(shards) * 9, strict=False))
@@ -168,6 +189,10 @@ FORMATS = [
     as_diffusers_folder,
     as_pipeline,
     as_bin_folder,
+    as_fp16_folder,
+    as_fp16_bin_folder,
+    as_fp16_shards,
+    as_index,
     as_shards,
 ]
 each_format = pytest.mark.parametrize("write", FORMATS, ids=lambda write: write.__name__[3:])
@@ -380,6 +405,109 @@ def test_another_protocol_of_pickle_is_refused(tmp_path: Path) -> None:
     assert "protocol 4" in refusal_of(path).problem
 
 
+def repacked(path: Path, compression: int = zipfile.ZIP_STORED, **replaced: bytes) -> Path:
+    """A file of torch.save with other bytes in some of its members, or with more of these."""
+    with zipfile.ZipFile(saved(path, {"w": torch.ones(1)})) as old:
+        members = {name.partition("/")[2]: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as new:
+        for name, content in (members | replaced).items():
+            new.writestr(name if name.startswith("other/") else f"archive/{name}", content)
+    return path
+
+
+def nested(depth: int) -> bytes:
+    """A pickle of tuples in one another, as a key of a table."""
+    return b"\x80\x02})" + b"\x85" * depth + b"Ns."
+
+
+def test_tuples_without_end_are_refused(tmp_path: Path) -> None:
+    """Python ends without a word when it hashes a tuple that is nested too deep: no such key is made."""
+    path = repacked(tmp_path / "a.pt", **{"data.pkl": nested(1_000_000)})
+    assert refusal_of(path).problem.startswith("pickles more, or nests it deeper, than any checkpoint")
+    legacy = saved(tmp_path / "b.pt", {}, _use_new_zipfile_serialization=False)
+    names_of_storages = pickle.dumps([], protocol=2)
+    legacy.write_bytes(legacy.read_bytes().removesuffix(names_of_storages) + nested(1_000_000))
+    assert refusal_of(legacy).problem.startswith("pickles more, or nests it deeper")
+
+
+def test_pickles_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would fill the memory with objects is refused before one is made."""
+    path = saved(tmp_path / "a.pt", {"w": torch.ones(1)})
+    monkeypatch.setattr(pickles, "MOST_INSTRUCTIONS", 10)
+    assert refusal_of(path).problem.startswith("pickles more")
+    monkeypatch.undo()
+    monkeypatch.setattr(checkpoints, "_MOST_PICKLED_BYTES", 10)
+    assert refusal_of(path).problem.startswith("pickles more")
+
+
+@pytest.mark.parametrize("member", ["data.pkl", "data/0", "more"])
+def test_a_small_archive_that_unpacks_to_a_large_one_is_refused(tmp_path: Path, member: str) -> None:
+    """Zeros are packed a thousandfold: the sizes that an archive declares are looked at first."""
+    path = repacked(tmp_path / "a.pt", zipfile.ZIP_DEFLATED, **{member: bytes(2**20)})
+    assert "more than 20 times its size" in refusal_of(path).problem
+
+
+def test_an_archive_has_one_pickle(tmp_path: Path) -> None:
+    """A second one could be looked through while torch reads the first."""
+    path = repacked(tmp_path / "a.pt", **{"other/data.pkl": b"\x80\x02}."})
+    assert refusal_of(path).problem == "a zip archive that torch.save did not write"
+
+
+def test_attributes_from_a_file_cover_no_methods(tmp_path: Path) -> None:
+    """A pickle may set attributes of a table or a weight; what is read does not go through them."""
+    table: Any = OrderedDict(weights())
+    table.get = table.keys = Namespace
+    weight: Any = nn.Parameter(weights()["first.weight"])
+    weight.detach = weight.to = Namespace
+    table["first.weight"] = weight
+    read = read_checkpoint(saved(tmp_path / "a.pt", {"model": table}), CheckpointLayout(nesting=("model",)))
+    assert_same(read.state, weights())
+    table_of_no_items = b"ccollections\nOrderedDict\n)R}X\x05\0\0\0itemscargparse\nNamespace\nsb."
+    path = repacked(tmp_path / "b.pt", **{"data.pkl": b"\x80\x02" + table_of_no_items})
+    assert refusal_of(path).problem.startswith("no weights of this model")
+
+
+def test_a_class_of_any_name_becomes_an_inert_record(tmp_path: Path) -> None:
+    """Names that Python gives no class, such as one with a NUL, are as inert as others."""
+    content = b"\x80\x02}(X\x01\0\0\0xcargparse\nNamespace\nX\x01\0\0\0yclightning.a\nb\0c\nu."
+    path = repacked(tmp_path / "a.pt", **{"data.pkl": content})
+    assert refusal_of(path).problem.startswith("no weights of this model")
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\x1b[31mred", "\ud800", "w" * 10_000])
+def test_keys_are_shown_in_one_line(tmp_path: Path, key: str) -> None:
+    """A key of line breaks, colours or great length does neither break nor fill the message."""
+    path = saved(tmp_path / "a.pt", {key: torch.ones(1)})
+    refusal_of(path, CheckpointLayout(prefixes=("model.",)))
+
+
+def ragged() -> torch.Tensor:
+    return torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("odd", [lambda: torch.ones(2, device="meta"), ragged], ids=["meta", "ragged"])
+def test_tensors_without_values_or_shape_are_refused(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
+    """A tensor of the meta device holds nothing, and one of ragged rows has no shape to compare."""
+    path = saved(tmp_path / "a.pt", weights() | {"odd": odd()})
+    assert refusal_of(path).problem == "1 of its tensors have no values, or no single shape: odd"
+
+
+def test_a_renaming_that_fails_names_the_file(tmp_path: Path) -> None:
+    """Where keys cannot be turned into the model's, the refusal names the file and the key."""
+
+    def refuse(_: Any) -> Any:
+        raise StoreError("is of another network", where="first.weight")
+
+    def join(state: Any) -> Any:
+        return {"joined": torch.cat([state["first.weight"], state["second.weight"]])}
+
+    path = as_zip(tmp_path)
+    assert refusal_of(path, CheckpointLayout(renamed=refuse)).where == f"{path}: first.weight"
+    refusal = refusal_of(path, CheckpointLayout(renamed=join))
+    assert refusal.problem.startswith("its entries do not make a model: Sizes of tensors must match")
+
+
 # --- files that are something else ----------------------------------------------------------------
 
 
@@ -392,9 +520,18 @@ def test_nothing_there_is_said(tmp_path: Path) -> None:
     refusal_of(tmp_path / "file" / "below")
 
 
+def test_what_has_no_end_is_refused(tmp_path: Path) -> None:
+    """A pipe or a device is refused at once: nobody waits for what never comes, or never ends."""
+    os.mkfifo(tmp_path / "pipe.pt")
+    for path in (tmp_path / "pipe.pt", Path("/dev/zero")):
+        assert refusal_of(path).problem == "a folder, a pipe or a device, not a file"
+        with pytest.raises(StoreError, match="a pipe or a device"):
+            digest(path)
+
+
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     """The refusal lists what was looked for, and which files there might be meant."""
-    assert "looked for diffusion_pytorch_model.safetensors.index.json, " in refusal_of(tmp_path).problem
+    assert "looked for diffusion_pytorch_model.safetensors and " in refusal_of(tmp_path).problem
     as_zip(tmp_path)
     assert refusal_of(tmp_path).hint == "name one of its files: model.pt"
 
@@ -492,7 +629,8 @@ def test_a_damaged_file_is_refused_or_read(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', '{"weight_map": {}}']
+    "text",
+    ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', '{"weight_map": {}}', "[" * 100_000],
 )
 def test_an_index_that_names_no_shards_is_refused(tmp_path: Path, text: str) -> None:
     """An index must name the files of its shards."""
@@ -558,7 +696,15 @@ def test_weights_that_float32_cannot_hold_are_refused() -> None:
 def test_quantised_weights_are_refused(dtype: torch.dtype) -> None:
     """Weights of whole numbers or of 8 bits mean something else than they say."""
     state = weights() | {"first.weight": torch.zeros(4, 3).to(dtype)}
-    assert misfit_of(state).problem.startswith("integer or quantised weights are not read: first.weight is ")
+    assert misfit_of(state).problem.startswith(
+        "integer, quantised or sparse weights are not read: first.weight is "
+    )
+
+
+def test_sparse_weights_are_refused() -> None:
+    """Where zeros are left out, the refusal says so instead of naming a type that would do."""
+    state = weights() | {"first.weight": torch.eye(4, 3).to_sparse()}
+    assert misfit_of(state).problem.endswith("first.weight is sparse float32")
 
 
 def test_whole_numbers_must_be_whole() -> None:

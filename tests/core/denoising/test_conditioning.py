@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,22 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     """Where no file lies, the refusal says so."""
     assert refusal_of(DenoiserOptions(conditioning=tmp_path / "none")).problem == "no such file"
     refusal_of(DenoiserOptions(conditioning=tmp_path))
+
+
+def test_what_has_no_end_is_refused(tmp_path: Path) -> None:
+    """A pipe is refused at once, before anybody waits for what never comes."""
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal_of(DenoiserOptions(conditioning=tmp_path / "pipe")).where == str(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="a pipe or a device"):
+        files_digest(DenoiserOptions(conditioning=tmp_path / "pipe"))
+
+
+def test_names_in_a_file_are_shown_in_one_line(tmp_path: Path) -> None:
+    """Only the first arrays are named, and neither line breaks nor colours in a name reach the message."""
+    path = tmp_path / "a.safetensors"
+    save_file({name: np.ones(1) for name in ("a\nb\x1b[31m", "b", "c", "d")}, path)
+    refusal = refusal_of(DenoiserOptions(conditioning=path))
+    assert refusal.problem.endswith("it has a\\nb\\x1b[31m, b, c, ...")
 
 
 def test_pickled_arrays_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,16 @@ def save(model: Any, folder: Path) -> Any:
     transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(folder)
     return model.eval()
+
+
+class Attack:
+    """Pickles as a call that leaves a mark on the disk."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"echo run > {self.mark}",)
 
 
 def save_tokenizer(folder: Path) -> None:
@@ -192,7 +203,9 @@ def test_a_folder_without_tokenizer_or_model_is_refused(tmp_path: Path) -> None:
     assert "neither it nor its text_encoder/ has config.json" in refusal_of(tmp_path).problem
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_type": "bert"}', '{"model_type": "clip"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"model_type": "bert"}', '{"model_type": "clip"}', "[" * 100_000]
+)
 def test_another_model_is_refused(tmp_path: Path, text: str) -> None:
     """A folder of another kind of model, or without weights, is refused by its path."""
     save_tokenizer(tmp_path)
@@ -210,6 +223,17 @@ def test_truncated_weights_are_refused(tmp_path: Path, encode: Callable[..., Any
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
     refusal_of(tmp_path, encode)
+
+
+def test_a_pickle_beside_the_weights_is_not_run(tmp_path: Path) -> None:
+    """An encoder in torch's older format that calls a function is refused without advice to run it."""
+    mark = tmp_path / "mark"
+    model = save(transformers.CLIPTextModelWithProjection(configuration()), tmp_path)
+    save_tokenizer(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict() | {"trap": Attack(mark)}, tmp_path / "pytorch_model.bin")
+    assert "weights_only" not in str(refusal_of(tmp_path))
+    assert not mark.exists()
 
 
 def test_missing_weights_are_refused(tmp_path: Path) -> None:

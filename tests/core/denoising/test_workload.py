@@ -162,6 +162,15 @@ def test_a_checkpoint_is_loaded(small: Small, tmp_path: Path) -> None:
     assert small.weights_digest(REQUEST) is None
 
 
+def test_conditioning_that_does_not_fit_is_refused_while_planning(tmp_path: Path) -> None:
+    """A file of another modality is refused when the run is planned, by name and with what is wanted."""
+    np.savez(tmp_path / "given.npz", shift=np.zeros((2, 5), np.float32))
+    workload = Small(DenoiserOptions(conditioning=tmp_path / "given.npz"))
+    with pytest.raises(ColfwError, match=r"given\.npz.*shift"):
+        workload.inputs_digest(REQUEST)
+    assert Small(DenoiserOptions()).inputs_digest(REQUEST) is None
+
+
 def test_a_wrong_checkpoint_is_refused(small: Small, tmp_path: Path) -> None:
     """Keys that are missing are named with the file, and the next run is none the worse."""
     before = small.denoise(REQUEST, [], None).data
