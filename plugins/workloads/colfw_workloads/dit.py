@@ -17,11 +17,12 @@ from torch.nn import functional as F  # noqa: N812  (the name that readers of to
 
 from colfw.denoising.checkpoints import CheckpointLayout
 from colfw.denoising.workload import Condition, Layer
-from colfw.errors import StoreError, StudyError
+from colfw.errors import StoreError
 from colfw.sites import Ffn, Site
 from colfw.vocabulary import RowConvention
 from colfw_workloads.samplers import ddpm, guidance, last
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.sizes import require
 from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
@@ -337,13 +338,18 @@ class DitXl2(StudiedWorkload):
 
 def check_sizes(config: DitOptions) -> None:
     """Refuse numbers that make no DiT, before anything is built."""
-    _require(config.latent_size % config.patch_size == 0, "latent_size must be a multiple of patch_size")
-    _require(config.width % config.heads == 0, "width must be a multiple of heads")
-    _require(config.width % 4 == 0, "width must be a multiple of 4: sines and cosines of rows and columns")
+    require(
+        "dit-xl-2",
+        config.latent_size % config.patch_size == 0,
+        "latent_size must be a multiple of patch_size",
+    )
+    require("dit-xl-2", config.width % config.heads == 0, "width must be a multiple of heads")
+    require(
+        "dit-xl-2",
+        config.width % 4 == 0,
+        "width must be a multiple of 4: sines and cosines of rows and columns",
+    )
     outside = [label for label in config.labels if not 0 <= label < config.classes]
-    _require(not outside, f"labels {outside} must be 0 or more and below classes = {config.classes}")
-
-
-def _require(holds: bool, problem: str) -> None:  # noqa: FBT001  (the rule itself)
-    if not holds:
-        raise StudyError(problem, where="options of dit-xl-2")
+    require(
+        "dit-xl-2", not outside, f"labels {outside} must be 0 or more and below classes = {config.classes}"
+    )

@@ -13,13 +13,13 @@ import torch
 
 from colfw.denoising.checkpoints import CheckpointLayout
 from colfw.denoising.workload import Condition
-from colfw.errors import StudyError
 from colfw.vocabulary import RowConvention
 from colfw_workloads import unet
 from colfw_workloads.samplers import last
 from colfw_workloads.samplers.ddim import ddim
 from colfw_workloads.samplers.guidance import in_one_forward
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.sizes import require
 from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
@@ -132,14 +132,13 @@ def check_sizes(config: MakeAnAudioOptions) -> None:
     """Refuse numbers that make no such UNet, before anything is built."""
     halvings = 2 ** (len(MULTIPLIERS) - 1)
     for name in ("latent_height", "latent_width"):
-        _require(getattr(config, name) % halvings == 0, f"{name} must be a multiple of {halvings}")
+        require(
+            "make-an-audio", getattr(config, name) % halvings == 0, f"{name} must be a multiple of {halvings}"
+        )
     groups = unet.NORM_GROUPS
-    _require(
-        config.width % groups == 0, f"width must be a multiple of {groups}: channels are normed in groups"
+    require(
+        "make-an-audio",
+        config.width % groups == 0,
+        f"width must be a multiple of {groups}: channels are normed in groups",
     )
-    _require(config.width % config.heads == 0, "width must be a multiple of heads")
-
-
-def _require(holds: bool, problem: str) -> None:  # noqa: FBT001  (the rule itself)
-    if not holds:
-        raise StudyError(problem, where="options of make-an-audio")
+    require("make-an-audio", config.width % config.heads == 0, "width must be a multiple of heads")

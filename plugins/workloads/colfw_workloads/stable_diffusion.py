@@ -19,6 +19,7 @@ from colfw.sites import Ffn, Site
 from colfw.vocabulary import RowConvention
 from colfw_workloads.samplers import ddim, guidance, last, plms
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.sizes import require
 from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
@@ -192,7 +193,11 @@ class StableDiffusionV14(StudiedWorkload):
     config: StableDiffusionOptions
 
     def __init__(self, config: StableDiffusionOptions) -> None:
-        _require(config.sampler in SAMPLERS, f"sampler must be one of {', '.join(SAMPLERS)}")
+        require(
+            "a Stable Diffusion UNet",
+            config.sampler in SAMPLERS,
+            f"sampler must be one of {', '.join(SAMPLERS)}",
+        )
         check_sizes(config)
         super().__init__(config)
 
@@ -247,13 +252,24 @@ def pndm_steps(iterations: int) -> int:
 def check_sizes(config: UnetOptions) -> None:
     """Refuse numbers that make no such UNet, before anything is built."""
     halvings = 2 ** (LEVELS - 1)
-    _require(len(config.widths) == LEVELS, f"widths must be {LEVELS} numbers, one a level")
-    _require(config.latent_size % halvings == 0, f"latent_size must be a multiple of {halvings}")
+    require(
+        "a Stable Diffusion UNet",
+        len(config.widths) == LEVELS,
+        f"widths must be {LEVELS} numbers, one a level",
+    )
+    require(
+        "a Stable Diffusion UNet",
+        config.latent_size % halvings == 0,
+        f"latent_size must be a multiple of {halvings}",
+    )
     for width in config.widths:
-        _require(width % NORM_GROUPS == 0, f"widths must be multiples of {NORM_GROUPS}, unlike {width}")
-        _require(width % config.heads == 0, f"widths must be multiples of heads = {config.heads}")
-
-
-def _require(holds: bool, problem: str) -> None:  # noqa: FBT001  (the rule itself)
-    if not holds:
-        raise StudyError(problem, where="options of a Stable Diffusion UNet")
+        require(
+            "a Stable Diffusion UNet",
+            width % NORM_GROUPS == 0,
+            f"widths must be multiples of {NORM_GROUPS}, unlike {width}",
+        )
+        require(
+            "a Stable Diffusion UNet",
+            width % config.heads == 0,
+            f"widths must be multiples of heads = {config.heads}",
+        )

@@ -15,13 +15,13 @@ from torch import nn
 
 from colfw.denoising.checkpoints import CheckpointLayout
 from colfw.denoising.workload import Condition
-from colfw.errors import StudyError
 from colfw.vocabulary import RowConvention
 from colfw_workloads import unet
 from colfw_workloads.samplers import last
 from colfw_workloads.samplers.ddim import ddim, dynamic_rescale
 from colfw_workloads.samplers.guidance import in_two_forwards
 from colfw_workloads.samplers.schedules import Schedule
+from colfw_workloads.sizes import require
 from colfw_workloads.studied import StudiedWorkload
 
 if TYPE_CHECKING:
@@ -232,14 +232,13 @@ def check_sizes(config: VideoCrafterOptions) -> None:
     """Refuse numbers that make no such UNet, before anything is built."""
     halvings = 2 ** (len(MULTIPLIERS) - 1)
     for name in ("latent_height", "latent_width"):
-        _require(getattr(config, name) % halvings == 0, f"{name} must be a multiple of {halvings}")
+        require(
+            "videocrafter2", getattr(config, name) % halvings == 0, f"{name} must be a multiple of {halvings}"
+        )
     groups = unet.NORM_GROUPS
-    _require(
-        config.width % groups == 0, f"width must be a multiple of {groups}: channels are normed in groups"
+    require(
+        "videocrafter2",
+        config.width % groups == 0,
+        f"width must be a multiple of {groups}: channels are normed in groups",
     )
-    _require(config.width % config.head_width == 0, "width must be a multiple of head_width")
-
-
-def _require(holds: bool, problem: str) -> None:  # noqa: FBT001  (the rule itself)
-    if not holds:
-        raise StudyError(problem, where="options of videocrafter2")
+    require("videocrafter2", config.width % config.head_width == 0, "width must be a multiple of head_width")

@@ -103,15 +103,6 @@ def test_forward_equals_the_official_one(golden_root: Path, golden_fill: Fill) -
             np.testing.assert_allclose(maximum.numpy(), golden[f"colmax.{name}"], atol=2e-5, rtol=1e-5)
 
 
-def test_full_size_has_exactly_the_official_state(golden_root: Path) -> None:
-    """The published model has the keys and shapes of the released file, none more and none less."""
-    expected = json.loads((golden_root / "models" / NAME / "state_dict.json").read_text())
-    with torch.device("meta"):
-        state = VideoCrafter2(VideoCrafterOptions()).build().state_dict()
-    assert {key: list(tensor.shape) for key, tensor in state.items()} == expected["params"]
-    assert list(VideoCrafter2.checkpoint_layout.computed) == expected["computed_buffers"]
-
-
 def inputs(samples: int, **changed: Tensor) -> tuple[Tensor, ...]:
     """Latents, timesteps, text and frames a second of the reduced model."""
     noise = SeededNoise(seed=1, first_sample=0, samples=samples)
@@ -152,17 +143,6 @@ def test_frames_and_videos_are_each_others_reverse(samples: int, frames: int, he
     video = torch.arange(samples * 2 * frames * height * 5).reshape(samples, 2, frames, height, 5)
     assert torch.equal(as_frames(video)[frames - 1], video[0, :, frames - 1])
     assert torch.equal(as_video(as_frames(video), frames), video)
-
-
-def test_layers_at_full_size_are_the_official_sites(golden_root: Path) -> None:
-    """Name, second linear layer, columns, order and rows of one iteration are those measured."""
-    expected = json.loads((golden_root / "models" / NAME / "sites.json").read_text())["sites"]
-    layers = VideoCrafter2(VideoCrafterOptions()).layers()
-    found = [
-        (at.site.name, at.linear2, at.site.operator.d_in, at.site.columns, at.site.rows) for at in layers
-    ]
-    assert found == [(at["site"], at["linear2"], at["d_model"], at["N"], at["M_per_step"]) for at in expected]
-    assert all(layer.site.operator.gated for layer in layers)
 
 
 def test_paper_counts_a_quarter_of_one_pass(golden_root: Path) -> None:
