@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def paper(golden_root: Path) -> Paper:
-    return json.loads((golden_root / "paper" / "published.json").read_text())
+    published = golden_root / "paper" / "published.json"
+    if not published.exists():
+        pytest.skip(f"{golden_root} has no folder paper: published numbers lie in the repository's own")
+    return json.loads(published.read_text(encoding="utf-8"))
 
 
 def _followed(paper: Paper, path: str) -> tuple[Any, float | None]:
