@@ -46,19 +46,24 @@ class Step:
         return _source_digest(self)
 
 
-_NOUNS = ("colfw.sites", "colfw.thresholds", "colfw.arrayfile", "colfw.profile", "colfw.samples")
+_NOUNS = tuple(
+    f"colfw.{name}" for name in ("sites", "thresholds", "arrayfile", "folding", "profile", "samples")
+)
 _MASKS = (*_NOUNS, "colfw.masks")
+_DENOISING = "checkpoints conditioning encoders masking noise pickles weights workload"
+_DENOISERS = ("colfw.observing.hooks", *(f"colfw.denoising.{name}" for name in _DENOISING.split()))
+"""What workloads of torch are made of: a plugin's fingerprint covers its own files only."""
 _MACHINES = (*_MASKS, "colfw.placement", "colfw.program", "colfw.timing", "colfw.dram.counts")
 _DRAM = tuple(
     f"colfw.dram.{name}" for name in ("device", "energy", "expressions", "requests", "spec", "standard")
 )
-"""What memories are made of: a plugin's fingerprint covers its own files only."""
+"""What memories are made of, likewise."""
 
 STEPS: Mapping[str, Step] = {
     "profile": Step(
         stage=StageName.PROFILE,
         function="colfw.engine.steps.profiling:profile",
-        code=_NOUNS,
+        code=(*_NOUNS, *_DENOISERS),
         unit="sample iterations",
     ),
     "place": Step(
@@ -76,7 +81,7 @@ STEPS: Mapping[str, Step] = {
     "generate": Step(
         stage=StageName.SCORE,
         function="colfw.engine.steps.scoring:generate",
-        code=_MASKS,
+        code=(*_MASKS, *_DENOISERS),
         unit="sample iterations",
     ),
     "score": Step(

@@ -14,6 +14,7 @@ DECISIVE = {
     for name in (
         "arrayfile",
         "dram.counts",
+        "folding",
         "masks",
         "placement",
         "profile",
@@ -55,3 +56,12 @@ def test_what_memories_are_made_of_is_in_the_code_version_of_a_simulation() -> N
     made_of = {"colfw.dram.energy", "colfw.dram.spec", "colfw.dram.requests"}
     needed = made_of.union(*map(imports().find_upstream_modules, made_of))
     assert {name for name in needed if name.startswith("colfw.dram.")} <= set(STEPS["simulate"].code)
+
+
+@pytest.mark.parametrize("name", ["profile", "generate"])
+def test_what_torch_workloads_are_made_of_is_in_the_code_version_of_denoising(name: str) -> None:
+    """A workload denoises and folds by core's code, which its own fingerprint does not cover."""
+    made_of = {"colfw.denoising.workload", "colfw.denoising.encoders", "colfw.folding"}
+    needed = made_of.union(*map(imports().find_upstream_modules, made_of))
+    kit = {one for one in needed if one.startswith(("colfw.denoising.", "colfw.observing.", "colfw.folding"))}
+    assert kit <= set(STEPS[name].code)
