@@ -28,13 +28,12 @@ from attrs import evolve
 
 from colfw.binding import Choice
 from colfw.folding import fold_rows
+from colfw.observing.observing import DEFAULT as THRESHOLDS
 from colfw.plugins import load_plugins
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
 from colfw.protocols import DenoiseRequest
-from colfw.study import DEFAULT_GRID, DEFAULT_THRESHOLDS
 from colfw.vocabulary import Kind, Precision, SourceKind
 
-THRESHOLDS = tuple(sorted({*DEFAULT_GRID, *DEFAULT_THRESHOLDS}))
 LIMIT_PERCENT = {"cpu": 5.0, "cuda": 3.0}
 
 

@@ -14,8 +14,9 @@ from cyclopts.validators import Number
 from colfw import overrides
 from colfw.cli.common import PluginOptions, console, say, say_json, table
 from colfw.errors import StoreError, StudyError
+from colfw.masks import column_sparsity, hot_columns
 from colfw.study import DEFAULT_GRID, DEFAULT_THRESHOLDS, study_from
-from colfw.thresholds import check_thresholds, float32_floor
+from colfw.thresholds import check_thresholds
 from colfw.vocabulary import Kind, Precision, SourceKind
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def _element_sparsity(site: SiteProfile, at: int) -> float:
 
 def _column_sparsity(site: SiteProfile, tau: float) -> float:
     """The share of columns that stay cold, mean over iterations."""
-    return float((site.maxima <= float32_floor(tau)).mean())
+    return float(column_sparsity(hot_columns(site.maxima, tau)).mean())
 
 
 def _sparsity(made: ActivationProfile, site: SiteProfile, tau: float) -> tuple[float, float]:

@@ -130,15 +130,11 @@ class MakeAnAudio(StudiedWorkload):
 
 def check_sizes(config: MakeAnAudioOptions) -> None:
     """Refuse numbers that make no such UNet, before anything is built."""
-    halvings = 2 ** (len(MULTIPLIERS) - 1)
-    for name in ("latent_height", "latent_width"):
-        require(
-            "make-an-audio", getattr(config, name) % halvings == 0, f"{name} must be a multiple of {halvings}"
-        )
-    groups = unet.NORM_GROUPS
-    require(
+    unet.check_sizes(
         "make-an-audio",
-        config.width % groups == 0,
-        f"width must be a multiple of {groups}: channels are normed in groups",
+        len(MULTIPLIERS),
+        width=config.width,
+        latent_height=config.latent_height,
+        latent_width=config.latent_width,
     )
     require("make-an-audio", config.width % config.heads == 0, "width must be a multiple of heads")

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from colfw.denoising.workload import Layer
 from colfw.sites import Ffn, Site
+from colfw_workloads.sizes import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -359,3 +360,18 @@ class UNet(nn.Module):
             image = block(torch.cat([image, left.pop()], dim=1), guide)
         noise: Tensor = self.out(image)
         return noise
+
+
+# --- what cannot be -------------------------------------------------------------------------------
+
+
+def check_sizes(workload: str, levels: int, *, width: int, latent_height: int, latent_width: int) -> None:
+    """Refuse numbers that make no such UNet, before anything is built."""
+    halvings = 2 ** (levels - 1)
+    for name, length in (("latent_height", latent_height), ("latent_width", latent_width)):
+        require(workload, length % halvings == 0, f"{name} must be a multiple of {halvings}")
+    require(
+        workload,
+        width % NORM_GROUPS == 0,
+        f"width must be a multiple of {NORM_GROUPS}: channels are normed in groups",
+    )

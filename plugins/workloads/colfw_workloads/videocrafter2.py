@@ -230,15 +230,11 @@ class VideoCrafter2(StudiedWorkload):
 
 def check_sizes(config: VideoCrafterOptions) -> None:
     """Refuse numbers that make no such UNet, before anything is built."""
-    halvings = 2 ** (len(MULTIPLIERS) - 1)
-    for name in ("latent_height", "latent_width"):
-        require(
-            "videocrafter2", getattr(config, name) % halvings == 0, f"{name} must be a multiple of {halvings}"
-        )
-    groups = unet.NORM_GROUPS
-    require(
+    unet.check_sizes(
         "videocrafter2",
-        config.width % groups == 0,
-        f"width must be a multiple of {groups}: channels are normed in groups",
+        len(MULTIPLIERS),
+        width=config.width,
+        latent_height=config.latent_height,
+        latent_width=config.latent_width,
     )
     require("videocrafter2", config.width % config.head_width == 0, "width must be a multiple of head_width")

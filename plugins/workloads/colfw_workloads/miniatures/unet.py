@@ -18,6 +18,7 @@ from colfw.sites import Ffn, Site
 from colfw.vocabulary import RowConvention
 from colfw_workloads.miniatures.parts import Attention, TimeEmbedding
 from colfw_workloads.miniatures.workload import Digits
+from colfw_workloads.unet import FeedForward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,31 +52,6 @@ class ResidualBlock(nn.Module):
         hidden = hidden + self.time_emb_proj(functional.silu(time))[:, :, None, None]
         hidden = self.conv2(functional.silu(self.norm2(hidden)))
         out: Tensor = self.conv_shortcut(x) + hidden
-        return out
-
-
-class Geglu(nn.Module):
-    """One matrix makes values and gates; the values are let through by the GELU of the gates."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.proj = nn.Linear(width, 2 * hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        values, gates = self.proj(x).chunk(2, dim=-1)
-        passed: Tensor = values * functional.gelu(gates)
-        return passed
-
-
-class FeedForward(nn.Module):
-    """A GEGLU network, four times as wide inside; `net.2` is named as in Stable Diffusion."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(Geglu(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x)
         return out
 
 
