@@ -77,6 +77,13 @@ class Tile:
     transfers: tuple[Transfer, ...] = ()
     compute_core_cycles: int = field(default=0, validator=validators.ge(0))
     other_core_cycles: int = field(default=0, validator=validators.ge(0))
+    waiting_core_cycles: int = field(default=0, validator=validators.ge(0))
+    """In which the array stands still for no want of data, as in a handshake: they count as stall."""
+
+    @property
+    def busy_core_cycles(self) -> int:
+        """From the start of the tile's computation to its end."""
+        return self.compute_core_cycles + self.other_core_cycles + self.waiting_core_cycles
 
 
 @frozen(kw_only=True)
@@ -109,6 +116,7 @@ class Work:
     tiles: int = 0
     compute_core_cycles: int = 0
     other_core_cycles: int = 0
+    waiting_core_cycles: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
     bytes_of_tensor: tuple[tuple[str, int], ...] = ()
@@ -116,6 +124,11 @@ class Work:
     @property
     def moved_bytes(self) -> int:
         return self.read_bytes + self.written_bytes
+
+    @property
+    def busy_core_cycles(self) -> int:
+        """What the tiles take one after the other when no data is ever late."""
+        return self.compute_core_cycles + self.other_core_cycles + self.waiting_core_cycles
 
 
 @frozen(kw_only=True)
@@ -225,6 +238,7 @@ def _work_of_tile(tile: Tile) -> Work:
         tiles=1,
         compute_core_cycles=tile.compute_core_cycles,
         other_core_cycles=tile.other_core_cycles,
+        waiting_core_cycles=tile.waiting_core_cycles,
         read_bytes=by_direction["read"],
         written_bytes=by_direction["write"],
         bytes_of_tensor=tuple(sorted(by_tensor.items())),
@@ -238,6 +252,7 @@ def _repeated(step: Repeat) -> Work:
         tiles=once.tiles * step.rounds,
         compute_core_cycles=once.compute_core_cycles * step.rounds,
         other_core_cycles=once.other_core_cycles * step.rounds,
+        waiting_core_cycles=once.waiting_core_cycles * step.rounds,
         read_bytes=once.read_bytes * step.rounds,
         written_bytes=once.written_bytes * step.rounds,
         bytes_of_tensor=tuple((name, size * step.rounds) for name, size in once.bytes_of_tensor),
@@ -251,6 +266,7 @@ def _added(one: Work, other: Work) -> Work:
         tiles=one.tiles + other.tiles,
         compute_core_cycles=one.compute_core_cycles + other.compute_core_cycles,
         other_core_cycles=one.other_core_cycles + other.other_core_cycles,
+        waiting_core_cycles=one.waiting_core_cycles + other.waiting_core_cycles,
         read_bytes=one.read_bytes + other.read_bytes,
         written_bytes=one.written_bytes + other.written_bytes,
         bytes_of_tensor=tuple(sorted(by_tensor.items())),

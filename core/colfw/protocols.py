@@ -103,6 +103,8 @@ class LoweringRequest:
     iteration: int
     mask: SiteMask
     placement: SitePlacement
+    sites: tuple[Site, ...] = ()
+    """All sites of the workload, in execution order, for a machine that looks beyond its own."""
     statistics: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     """Of this site, by observer name: the observers that the accelerator's record asks for."""
 

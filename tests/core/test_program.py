@@ -45,6 +45,7 @@ def test_work_is_that_of_every_tile_in_turn(program: Program) -> None:
         tiles=len(run),
         compute_core_cycles=sum(tile.compute_core_cycles for tile in run),
         other_core_cycles=sum(tile.other_core_cycles for tile in run),
+        waiting_core_cycles=sum(tile.waiting_core_cycles for tile in run),
         read_bytes=sum(transfer.size_bytes for transfer in moved if transfer.direction == "read"),
         written_bytes=sum(transfer.size_bytes for transfer in moved if transfer.direction == "write"),
         bytes_of_tensor=tuple(sorted(by_tensor.items())),
@@ -233,7 +234,7 @@ def test_names_are_declared_once(change: dict[str, Any], problem: str) -> None:
     [
         (Tensor, {"name": "t", "base_bytes": 0, "size_bytes": 1}, {"base_bytes": -1, "size_bytes": 0}),
         (Buffer, {"name": "b", "slot_bytes": 1, "slots": 1}, {"slot_bytes": 0, "slots": 0}),
-        (Tile, {}, {"compute_core_cycles": -1, "other_core_cycles": -1}),
+        (Tile, {}, {"compute_core_cycles": -1, "other_core_cycles": -1, "waiting_core_cycles": -1}),
         (Advance, {"tensor": "t", "step_bytes": 0}, {"step_bytes": -1}),
         (Repeat, {"rounds": 1, "body": (Tile(),)}, {"rounds": 0, "body": ()}),
         (

@@ -302,6 +302,7 @@ def tiles() -> SearchStrategy[Tile]:
         transfers=st.lists(transfers(), max_size=2).map(tuple),
         compute_core_cycles=st.integers(0, 100),
         other_core_cycles=st.integers(0, 10),
+        waiting_core_cycles=st.integers(0, 10),
     )
 
 

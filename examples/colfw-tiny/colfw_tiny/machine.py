@@ -64,13 +64,12 @@ class TinyBus:
         work = program.work
         busy = -(-work.moved_bytes // self.config.bytes_per_cycle)
         clock_hz = self.config.clock_mhz * 1_000_000
-        needed = work.compute_core_cycles + work.other_core_cycles
-        core_cycles = max(needed, -(-busy * program.core_clock_hz // clock_hz))
+        core_cycles = max(work.busy_core_cycles, -(-busy * program.core_clock_hz // clock_hz))
         memory_cycles = max(busy, -(-core_cycles * clock_hz // program.core_clock_hz))
         return Timing(
             core_cycles=core_cycles,
             compute_core_cycles=work.compute_core_cycles,
-            stall_core_cycles=core_cycles - needed,
+            stall_core_cycles=core_cycles - work.compute_core_cycles - work.other_core_cycles,
             other_core_cycles=work.other_core_cycles,
             memory_cycles=memory_cycles,
             peak_bytes=memory_cycles * self.config.bytes_per_cycle,

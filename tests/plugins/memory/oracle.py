@@ -579,7 +579,7 @@ class FrontEnd:
             before = self.tiles[self.timed - 1].end_core_cycle if self.timed else 0
             assert before is not None
             start = max(before, math.ceil(not_before / self.clocks_per_core_cycle))
-            tile.end_core_cycle = start + tile.tile.compute_core_cycles + tile.tile.other_core_cycles
+            tile.end_core_cycle = start + tile.tile.busy_core_cycles
             tile.ended_at = tile.end_core_cycle * self.clocks_per_core_cycle
             self.timed += 1
 

@@ -60,6 +60,7 @@ def tiles(draw: DrawFn) -> Tile:
         transfers=tuple(draw(st.lists(transfers(), max_size=3))),
         compute_core_cycles=draw(st.sampled_from([0, 0, 1, 7, 50, 300, 2000])),
         other_core_cycles=draw(st.sampled_from([0, 0, 3])),
+        waiting_core_cycles=draw(st.sampled_from([0, 0, 5])),
     )
 
 

@@ -106,6 +106,7 @@ def _requests(job: Job) -> Iterator[LoweringRequest]:
     profile = ActivationProfile.from_file(job.input_file("profile", PROFILE_FILE))
     masks = MaskSet.from_file(job.input_file("placement", MASKS_FILE))
     placement = Placement.from_file(job.input_file("placement", PLACEMENT_FILE))
+    sites = tuple(mask.site for mask in masks.sites)
     for mask, placed in zip(masks.sites, placement.sites, strict=True):
         name = mask.site.name
         statistics = {
@@ -117,5 +118,6 @@ def _requests(job: Job) -> Iterator[LoweringRequest]:
                 iteration=iteration,
                 mask=mask,
                 placement=placed,
+                sites=sites,
                 statistics=statistics,
             )

@@ -214,7 +214,7 @@ def _clocks_per_core_cycle(program: Program, device: Device) -> Fraction:
     """Memory clocks in one core cycle, exactly."""
     ratio = Fraction(10**12, program.core_clock_hz * device.clock_ps)
     work = program.work
-    cycles = work.compute_core_cycles + work.other_core_cycles
+    cycles = work.busy_core_cycles
     if max(ratio.numerator * max(1, cycles), ratio.denominator << 20) >= 1 << 62:
         raise ColfwError(
             f"{cycles} core cycles at {program.core_clock_hz} Hz are too long to be simulated exactly",

@@ -83,7 +83,7 @@ class _Writer:
     def _tile(self, tile: Tile) -> list[int]:
         reads = [transfer for transfer in tile.transfers if transfer.direction == "read"]
         writes = [transfer for transfer in tile.transfers if transfer.direction == "write"]
-        cycles = tile.compute_core_cycles + tile.other_core_cycles
+        cycles = tile.busy_core_cycles
         return [
             *self._transfers(reads),
             *self._transfers(writes),
