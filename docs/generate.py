@@ -17,7 +17,7 @@ from colfw.plugins import load_plugins
 from colfw.protocols import DenoiseRequest
 from colfw.report.schemas import SCHEMAS
 from colfw.store.tables import glossary_markdown
-from colfw.study import DEFAULT_THRESHOLDS
+from colfw.study import FINE_GRID
 from colfw.vocabulary import Kind, SourceKind
 from colfw_workloads.published import render, report
 
@@ -61,7 +61,7 @@ def published() -> str:
     for name in STUDIED:
         workload = Choice(name=name, registered=registry.find(Kind.WORKLOAD, name), options=None).make()
         request = DenoiseRequest(
-            source=SourceKind.PUBLISHED, iterations=50, samples=1, seed=0, thresholds=DEFAULT_THRESHOLDS
+            source=SourceKind.PUBLISHED, iterations=50, samples=1, seed=0, thresholds=FINE_GRID
         )
         rows += report(name, workload.synthesise(request))
     return MADE + PUBLISHED_INTRODUCTION + render(rows)

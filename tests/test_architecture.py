@@ -41,5 +41,5 @@ def test_every_package_is_typed(package: Path) -> None:
 
 def test_all_packages_are_there() -> None:
     """One package a kind of plugin that is built in, and the engine."""
-    names = ["colfw", "accelerators", "layouts", "memory", "metrics", "observers", "workloads"]
+    names = ["colfw", "accelerators", "experiments", "layouts", "memory", "metrics", "observers", "workloads"]
     assert [package.name.removeprefix("colfw_") for package in PACKAGES] == names

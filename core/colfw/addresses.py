@@ -129,6 +129,11 @@ class WeightMap:
         return sum(matrix.vector_bytes for matrix in self.matrices)
 
     @property
+    def padded_unit_bytes(self) -> int:
+        """The same in whole bursts, where the alignment is a burst: what DRAM moves for one hidden unit."""
+        return sum(matrix.stride_bytes for matrix in self.matrices)
+
+    @property
     def end_bytes(self) -> int:
         return self.matrices[-1].end_bytes
 

@@ -106,6 +106,7 @@ class BoundStudy:
     machines: tuple[BoundMachine, ...]
     metrics: tuple[Choice, ...]
     observers: tuple[Choice, ...]
+    experiments: tuple[Choice, ...] = ()
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -117,6 +118,7 @@ class BoundStudy:
             *machines,
             *self.metrics,
             *self.observers,
+            *self.experiments,
         ]
         return tuple({(c.registered.kind, c.registered.qualified_name): c for c in every}.values())
 
@@ -135,6 +137,10 @@ def uniform_masks(study: Study) -> tuple[MaskPolicy, ...]:
 
 def per_layer_masks(study: Study) -> tuple[MaskPolicy, ...]:
     return tuple(MaskPolicy.per_layer(share) for share in study.target_hot_ratios)
+
+
+def per_layer_element_masks(study: Study) -> tuple[MaskPolicy, ...]:
+    return tuple(MaskPolicy.per_layer_elements(share) for share in study.target_element_ratios)
 
 
 def bind(study: Study, registry: Registry, *, where: str) -> BoundStudy:
@@ -162,14 +168,22 @@ class _Binder:
         metrics = tuple(self._metrics())
         layouts = tuple(self._layouts())
         machines = tuple(self._machines())
-        needed = [name for machine in machines for name in machine.observers]
+        experiments = tuple(self._named(Kind.EXPERIMENT, self.study.experiments, "experiments"))
+        needed = dict.fromkeys(name for machine in machines for name in machine.observers)
         return BoundStudy(
             study=self.study,
             workloads=workloads,
             layouts=layouts,
             machines=machines,
             metrics=metrics,
-            observers=tuple(self._observers(dict.fromkeys([*self.study.profile.observers, *needed]))),
+            observers=tuple(
+                self._named(
+                    Kind.OBSERVER,
+                    tuple(dict.fromkeys([*self.study.profile.observers, *needed])),
+                    "profile.observers",
+                )
+            ),
+            experiments=experiments,
         )
 
     def refuse(self, path: str, problem: str, hint: str | None = None) -> None:
@@ -233,6 +247,7 @@ class _Binder:
             MaskKind.DENSE: (MaskPolicy.dense(),),
             MaskKind.UNIFORM: uniform_masks(self.study),
             MaskKind.PER_LAYER: per_layer_masks(self.study),
+            MaskKind.PER_LAYER_ELEMENTS: per_layer_element_masks(self.study),
         }
         kinds = spec.masks if chosen.masks is None else chosen.masks
         return tuple(policy for kind in kinds for policy in policies[kind])
@@ -282,12 +297,13 @@ class _Binder:
             found.add(spec.modality)
         return found
 
-    def _observers(self, names: Mapping[str, None]) -> Iterator[Choice]:
+    def _named(self, kind: Kind, names: Sequence[str], path: str) -> Iterator[Choice]:
+        """Plugins without options, by their names."""
         for index, name in enumerate(names):
             try:
-                registered = self.registry.find(Kind.OBSERVER, name)
+                registered = self.registry.find(kind, name)
             except PluginError as error:
-                self.refuse(f"profile.observers[{index}]", error.problem, error.hint)
+                self.refuse(f"{path}[{index}]", error.problem, error.hint)
             else:
                 yield Choice(name=name, registered=registered, options=None, label=name)
 

@@ -113,3 +113,15 @@ def colfw_report_sections() -> Iterable[records.SectionSpec]:
     ...                       factory="my_plugin:MyView")
     """
     raise NotImplementedError
+
+
+@hookspec
+def colfw_experiments() -> Iterable[records.ExperimentSpec]:
+    """Studies that are ready to run: what is published beside what is found, one knob turned, a tour.
+
+    >>> @hookimpl
+    ... def colfw_experiments():
+    ...     yield ExperimentSpec(name="my-table-2", summary="Table 2 of my paper", api_version=1,
+    ...                          factory="my_plugin:Table2", group="reproduction")
+    """
+    raise NotImplementedError

@@ -41,7 +41,10 @@ MASK_SCHEMA_VERSION = 1
 
 @frozen
 class MaskPolicy:
-    """All columns hot; or one tau for all sites; or per site the tau that meets a target hot ratio."""
+    """All columns hot; or one tau for all sites; or per site the tau that meets a target.
+
+    A target is a share of hot columns (rho), or of elements that exceed tau (eta).
+    """
 
     kind: MaskKind = field(converter=MaskKind)
     value: float | None = None
@@ -53,7 +56,7 @@ class MaskPolicy:
                 raise InvariantError("takes no value", where=where)
         elif self.value is None or not np.isfinite(self.value) or self.value < 0:
             raise InvariantError(f"needs a finite number >= 0, not {self.value}", where=where)
-        elif self.kind is MaskKind.PER_LAYER and self.value > 1:
+        elif self.calibrated and self.value > 1:
             raise InvariantError(f"{self.value} is no share in 0..1", where=where)
 
     @classmethod
@@ -68,11 +71,23 @@ class MaskPolicy:
     def per_layer(cls, target_hot_ratio: float) -> Self:
         return cls(MaskKind.PER_LAYER, float(target_hot_ratio))
 
+    @classmethod
+    def per_layer_elements(cls, target_element_ratio: float) -> Self:
+        return cls(MaskKind.PER_LAYER_ELEMENTS, float(target_element_ratio))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether each site gets a threshold of its own, from its iterations 1 and later."""
+        return self.kind in {MaskKind.PER_LAYER, MaskKind.PER_LAYER_ELEMENTS}
+
     @property
     def label(self) -> str:
-        """A short name that tells policies apart: `dense`, `tau=0.164`, `rho=0.164`."""
-        symbol = {MaskKind.UNIFORM: "tau", MaskKind.PER_LAYER: "rho"}.get(self.kind)
+        """A short name that tells policies apart: `dense`, `tau=0.164`, `rho=0.164`, `eta=0.164`."""
+        symbol = _SYMBOLS.get(self.kind)
         return f"{symbol}={self.value}" if symbol else "dense"
+
+
+_SYMBOLS = {MaskKind.UNIFORM: "tau", MaskKind.PER_LAYER: "rho", MaskKind.PER_LAYER_ELEMENTS: "eta"}
 
 
 @frozen(kw_only=True, eq=False)
@@ -160,17 +175,24 @@ def hot_columns(maxima: NDArray[np.float32], tau: float) -> Hot:
 
 def masks_of(profile: ActivationProfile, policy: MaskPolicy) -> MaskSet:
     """The masks of all sites of a profile under a policy."""
-    return MaskSet(policy=policy, sites=tuple(_site_mask(entry, policy) for entry in profile.sites))
+    sites = (_site_mask(entry, tau_of(profile, entry, policy)) for entry in profile.sites)
+    return MaskSet(policy=policy, sites=tuple(sites))
 
 
-def _site_mask(entry: SiteProfile, policy: MaskPolicy) -> SiteMask:
-    if policy.kind is MaskKind.DENSE:
-        return SiteMask(site=entry.site, tau=None, hot=np.ones(entry.maxima.shape, np.bool_))
-    assert policy.value is not None
-    tau = policy.value
+def tau_of(profile: ActivationProfile, entry: SiteProfile, policy: MaskPolicy) -> float | None:
+    """The threshold in force at a site of a profile; None where there is none."""
     if policy.kind is MaskKind.PER_LAYER:
-        tau = calibrate(sparse_iterations(entry.maxima, entry.site.name), policy.value)
-    return SiteMask(site=entry.site, tau=tau, hot=hot_columns(entry.maxima, tau))
+        assert policy.value is not None
+        return calibrate(sparse_iterations(entry.maxima, entry.site.name), policy.value)
+    if policy.kind is MaskKind.PER_LAYER_ELEMENTS:
+        assert policy.value is not None
+        return calibrate_elements(profile, entry.site.name, policy.value).tau
+    return policy.value
+
+
+def _site_mask(entry: SiteProfile, tau: float | None) -> SiteMask:
+    hot = np.ones(entry.maxima.shape, np.bool_) if tau is None else hot_columns(entry.maxima, tau)
+    return SiteMask(site=entry.site, tau=tau, hot=hot)
 
 
 # --- how sparse, how stable -----------------------------------------------------------------------
@@ -243,7 +265,7 @@ def sparse_iterations(maxima: NDArray[np.float32], site: str) -> NDArray[np.floa
     """Iterations 1 and later: iteration 0 is dense and takes no part in calibration."""
     if maxima.shape[0] < 2:
         raise InvariantError(
-            "a target hot ratio is calibrated on iterations 1 and later, and there is only one",
+            "a target is calibrated on iterations 1 and later, and there is only one",
             where=f"site {site}",
         )
     return maxima[1:]
@@ -274,6 +296,51 @@ def _largest_count_within(share: float, count: int) -> int:
     while k > 0 and k / count > share:
         k -= 1
     return k
+
+
+@frozen(kw_only=True)
+class ElementCalibration:
+    """The threshold that meets a target share of elements, and how near it is known to be the smallest."""
+
+    tau: float
+    missed_tau: float | None
+    """The highest counted threshold that leaves more than the target above it, so that the smallest one to
+    meet the target lies above this; None where every counted threshold meets it."""
+    missed_share: float | None
+    """The share of elements above `missed_tau`."""
+
+
+def calibrate_elements(
+    profile: ActivationProfile, site: str, target_element_ratio: float
+) -> ElementCalibration:
+    """The smallest tau known to leave at most the target share of elements above it.
+
+    Elements are counted at the thresholds of the profile's grid alone, so between two of them the very
+    smallest is not known: the counted one is taken, or what the maxima say if that is lower.
+    """
+    entry = profile.site(site)
+    by_maxima = _met_by_maxima(entry, target_element_ratio)
+    elements = int(entry.elements[1:].sum())
+    allowed = _largest_count_within(target_element_ratio, elements)
+    exceeding = entry.exceeding[1:].sum(axis=0)
+    missing = int(np.count_nonzero(exceeding > allowed))  # counts never rise with the threshold
+    meeting = profile.thresholds[missing : missing + 1]
+    return ElementCalibration(
+        tau=min([by_maxima, *meeting]),
+        missed_tau=profile.thresholds[missing - 1] if missing else None,
+        missed_share=float(exceeding[missing - 1] / elements) if missing else None,
+    )
+
+
+def _met_by_maxima(entry: SiteProfile, target_element_ratio: float) -> float:
+    """The smallest tau that meets the target whatever was counted.
+
+    No more elements can exceed it than hot columns have; a share of columns is one of elements where all
+    iterations have equally many rows. Else only the largest maximum is safe: nothing exceeds that.
+    """
+    maxima = sparse_iterations(entry.maxima, entry.site.name)
+    rows_are_alike = bool((entry.elements[1:] == entry.elements[1]).all())
+    return calibrate(maxima, target_element_ratio if rows_are_alike else 0.0)
 
 
 @frozen

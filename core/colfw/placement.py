@@ -7,12 +7,14 @@ hardware would, and `fetched` says so.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen, validators
 
 from colfw import arrayfile
+from colfw.addresses import runs_of
 from colfw.errors import InvariantError
 from colfw.sites import Site, check_distinct
 
@@ -29,7 +31,7 @@ class Epoch:
     """A stretch of iterations during which nothing moves: column c lies in slot `slot_of_column[c]`.
 
     The first `hot_slots` slots are the hot region. `moved_columns` is how many columns changed slots
-    to get here from the epoch before, and must be paid for.
+    to get here from the epoch before: each is read and written once, which must be paid for.
     """
 
     first_iteration: int = field(validator=validators.ge(0))
@@ -74,6 +76,17 @@ class SitePlacement:
             )
         if self.epochs[0].moved_columns:
             raise InvariantError("the first epoch cannot have moved anything", where=where)
+        self._check_moves(where)
+
+    def _check_moves(self, where: str) -> None:
+        for before, after in itertools.pairwise(self.epochs):
+            changed = int(np.count_nonzero(before.slot_of_column != after.slot_of_column))
+            if changed != after.moved_columns:
+                raise InvariantError(
+                    f"{changed} columns change slots before iteration {after.first_iteration},"
+                    f" and moved_columns says {after.moved_columns}",
+                    where=where,
+                )
 
     def epoch_at(self, iteration: int) -> Epoch:
         """The epoch that an iteration falls in."""
@@ -84,6 +97,22 @@ class SitePlacement:
         """The slots brought from DRAM in an iteration, ascending."""
         slots = self.epoch_at(iteration).slot_of_column[self.fetched[iteration]]
         return np.sort(slots)
+
+    def fetched_runs(self, iteration: int) -> tuple[tuple[int, int], ...]:
+        """The same as maximal runs `(first slot, how many)`: each is one contiguous piece of every matrix."""
+        return runs_of(self.fetched_slots(iteration))
+
+    def moves_before(self, iteration: int) -> tuple[tuple[int, int], ...]:
+        """`(old slot, new slot)` of each column that moves before this iteration, by old slot.
+
+        Empty unless an epoch begins here that moves something.
+        """
+        if iteration == 0:
+            return ()
+        old = self.epoch_at(iteration - 1).slot_of_column
+        new = self.epoch_at(iteration).slot_of_column
+        changed = np.flatnonzero(old != new)
+        return tuple(sorted(zip(old[changed].tolist(), new[changed].tolist(), strict=True)))
 
     def check_serves(self, hot: NDArray[np.bool_]) -> None:
         """Raise unless every hot column is fetched in the iteration that needs it."""

@@ -43,6 +43,7 @@ HOOK_OF_KIND: Mapping[Kind, str] = {
     Kind.OBSERVER: "colfw_observers",
     Kind.LISTENER: "colfw_listeners",
     Kind.SECTION: "colfw_report_sections",
+    Kind.EXPERIMENT: "colfw_experiments",
 }
 
 

@@ -11,12 +11,15 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from attrs import evolve, field, frozen, validators
 
 from colfw.errors import InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
 
 @frozen(kw_only=True)
@@ -69,12 +72,83 @@ class Transfer:
         """One past the last byte touched, counted from the start of the tensor."""
         return self.offset_bytes + (self.runs - 1) * self.stride_bytes + self.run_bytes
 
+    def moved_on(self, step_bytes: int) -> Transfer:
+        """The same, so many bytes further into its tensor."""
+        return evolve(self, offset_bytes=self.offset_bytes + step_bytes)
+
+    @property
+    def strided_runs(self) -> NDArray[np.int64]:
+        """`[1, 4]`: offset, bytes of a run, how many runs, stride."""
+        return np.array([[self.offset_bytes, self.run_bytes, self.runs, self.stride_bytes]], np.int64)
+
+
+@frozen(kw_only=True)
+class Gather:
+    """Runs of any size anywhere in a tensor, in the order of a list, to or from a slot of a buffer.
+
+    A layout may leave thousands of runs to a tile, so they are kept as the bytes of one array: gathers are
+    made, compared and hashed at once.
+    """
+
+    tensor: str
+    buffer: str
+    direction: Literal["read", "write"] = field(validator=validators.in_(("read", "write")))
+    packed_runs: bytes = field(validator=validators.min_len(16), repr=False)
+    """Of an int64 array `[run, 2]`: offset and bytes of each run."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        tensor: str,
+        buffer: str,
+        direction: Literal["read", "write"],
+        offsets_bytes: NDArray[np.int64],
+        run_bytes: NDArray[np.int64],
+    ) -> Gather:
+        runs = np.column_stack((offsets_bytes, run_bytes)).astype(np.int64)
+        return cls(tensor=tensor, buffer=buffer, direction=direction, packed_runs=runs.tobytes())
+
+    def __attrs_post_init__(self) -> None:
+        offsets, sizes = self.runs.T
+        if offsets.min() < 0 or sizes.min() < 1:
+            raise InvariantError(
+                "runs must begin at 0 or later and have a byte or more", where=f"gather of {self.tensor}"
+            )
+
+    @property
+    def runs(self) -> NDArray[np.int64]:
+        """`[run, 2]`: offset and bytes of each run."""
+        return np.frombuffer(self.packed_runs, np.int64).reshape(-1, 2)
+
+    @property
+    def size_bytes(self) -> int:
+        return int(self.runs[:, 1].sum())
+
+    @property
+    def end_bytes(self) -> int:
+        """One past the last byte touched, counted from the start of the tensor."""
+        return int(self.runs.sum(axis=1).max())
+
+    def moved_on(self, step_bytes: int) -> Gather:
+        """The same, so many bytes further into its tensor."""
+        return evolve(self, packed_runs=(self.runs + np.array([step_bytes, 0])).tobytes())
+
+    @property
+    def strided_runs(self) -> NDArray[np.int64]:
+        """`[run, 4]`: offset, bytes of a run, 1, 0."""
+        runs = self.runs
+        return np.column_stack((runs, np.ones(len(runs), np.int64), np.zeros(len(runs), np.int64)))
+
+
+Move = Transfer | Gather
+
 
 @frozen(kw_only=True)
 class Tile:
     """One step of the machine: load, compute, store. Loads of the next tile may overlap its computation."""
 
-    transfers: tuple[Transfer, ...] = ()
+    transfers: tuple[Move, ...] = ()
     compute_core_cycles: int = field(default=0, validator=validators.ge(0))
     other_core_cycles: int = field(default=0, validator=validators.ge(0))
     waiting_core_cycles: int = field(default=0, validator=validators.ge(0))

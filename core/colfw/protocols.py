@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from colfw.comparison import Comparison
     from colfw.masks import MaskSet, SiteMask
     from colfw.placement import SitePlacement
     from colfw.profile import ActivationProfile, SiteProfile, Statistics
     from colfw.program import Program
+    from colfw.report.figures import Figure
     from colfw.samples import Samples, Score
     from colfw.sites import Site
     from colfw.timing import Timing
@@ -153,3 +155,16 @@ class ReportSection(Protocol):
 
     def render(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[str, str]:
         """Title and HTML body."""
+
+
+class Experiment(Protocol):
+    """A study that is ready to run, and what becomes of its tables; deterministic and cheap to make."""
+
+    def study(self) -> Mapping[str, Any]:
+        """The study as plain data, as a study file would hold it."""
+
+    def comparisons(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sequence[Comparison]:
+        """Published numbers beside those of a run of the study: table name -> rows."""
+
+    def figures(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sequence[Figure]:
+        """What to draw of a run of the study, beside the figures that every report has."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from colfw.vocabulary import Direction, Kind, MaskKind, SourceKind
+from colfw.vocabulary import Direction, ExperimentGroup, Kind, MaskKind, SourceKind
 
 API_VERSION = 1
 """The version of the plugin API that this colfw speaks; it rises when a plugin would have to change."""
@@ -122,6 +122,15 @@ class SectionSpec(Declaration):
     kind: ClassVar[Kind] = Kind.SECTION
 
 
+@frozen(kw_only=True)
+class ExperimentSpec(Declaration):
+    """A study that is ready to run, with what its results are held against and how they are drawn."""
+
+    kind: ClassVar[Kind] = Kind.EXPERIMENT
+
+    group: ExperimentGroup = field(converter=ExperimentGroup)
+
+
 KINDS: Mapping[Kind, type[Declaration]] = {
     record.kind: record
     for record in (
@@ -133,6 +142,7 @@ KINDS: Mapping[Kind, type[Declaration]] = {
         ObserverSpec,
         ListenerSpec,
         SectionSpec,
+        ExperimentSpec,
     )
 }
 """Every kind of plugin and the record that declares it."""

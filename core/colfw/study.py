@@ -49,6 +49,18 @@ DEFAULT_GRID: Final = (
 """Five steps a decade (the R5 series of ISO 3) over three decades: wide enough to have the 99th percentile
 of |a| between two of its thresholds, whether a model's activations stay below 0.1 or reach 10."""
 
+FINE_GRID: Final = (
+    *(0.010, 0.016, 0.025, 0.040, 0.050, 0.063, 0.080, 0.090),
+    *(0.100, 0.105, 0.110, 0.115, 0.120, 0.125, 0.130, 0.135, 0.140, 0.145, 0.150, 0.155),
+    *(0.160, 0.161, 0.162, 0.163, 0.164, 0.165, 0.166, 0.167, 0.168, 0.169, 0.170),
+    *(0.175, 0.180, 0.185, 0.190, 0.195, 0.200),
+    *(0.224, 0.250, 0.280, 0.315, 0.355, 0.400, 0.450, 0.500, 0.560, 0.630, 0.710, 0.800, 0.900),
+    *(1.0, 1.25, 1.6, 2.0, 2.5, 4.0, 6.3, 10.0),
+)
+"""For studies that calibrate to a share of elements, which is as exact as the grid is fine. Steps of 0.005
+over the range that studies sweep, of 0.001 where elements crowd: GELU is never below -0.170, and flat there.
+Elsewhere the R20 series of ISO 3, or thinner."""
+
 
 # --- rules ----------------------------------------------------------------------------------------
 
@@ -204,6 +216,11 @@ class Study:
         default=DEFAULT_THRESHOLDS, validator=[each(share), distinct]
     )
     """Of per-layer masks: the share of columns that is to be hot."""
+    target_element_ratios: tuple[float, ...] = field(
+        default=DEFAULT_THRESHOLDS, validator=[each(share), distinct]
+    )
+    """The same by elements: the share that is to exceed a site's threshold, for layouts whose masks ask for
+    `target-hot-elements`. It is as exact as `profile.grid` is fine."""
     metrics: tuple[PluginChoice, ...] = field(default=(), validator=distinct)
     mask_reuse: Reuse = Reuse.ZERO
     device: str = field(default="cpu", validator=_device)
@@ -216,6 +233,8 @@ class Study:
     machines: tuple[MachineChoice, ...] = field(
         default=(), validator=[_machines_have_own_names, _machines_match_layouts]
     )
+    experiments: tuple[str, ...] = field(default=(), validator=[each(_plugin_name), distinct])
+    """Whose comparisons and figures the report shows; `colfw reproduce` and `colfw ablate` set it."""
     output: Output = field(factory=Output)
 
     @property

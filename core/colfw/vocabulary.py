@@ -16,6 +16,7 @@ class Kind(StrEnum):
     OBSERVER = "observer"
     LISTENER = "listener"
     SECTION = "section"
+    EXPERIMENT = "experiment"
 
 
 class SourceKind(StrEnum):
@@ -34,6 +35,17 @@ class SourceKind(StrEnum):
         return "measured-random" if self is SourceKind.RANDOM else "measured"
 
 
+class ExperimentGroup(StrEnum):
+    """What an experiment is for: which command offers it."""
+
+    TOUR = "tour"
+    """What runs when nobody says what: `colfw run` without a study."""
+    REPRODUCTION = "reproduction"
+    """Published numbers beside ours: `colfw reproduce`."""
+    ABLATION = "ablation"
+    """One knob of a machine turned: `colfw ablate`."""
+
+
 class RowConvention(StrEnum):
     """How the rows of a site are counted; every table says which convention its rows follow."""
 
@@ -49,6 +61,9 @@ class MaskKind(StrEnum):
     DENSE = "dense"
     UNIFORM = "threshold"
     PER_LAYER = "target-hot-ratio"
+    """Per site: so that at most a target share of the columns is hot."""
+    PER_LAYER_ELEMENTS = "target-hot-elements"
+    """Per site: so that at most a target share of the elements exceeds it."""
 
 
 class Reuse(StrEnum):

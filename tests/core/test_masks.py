@@ -20,6 +20,7 @@ from colfw.masks import (
     RegimeRule,
     SiteMask,
     calibrate,
+    calibrate_elements,
     churn,
     classify,
     column_sparsity,
@@ -34,7 +35,7 @@ from colfw.masks import (
     side_by_side,
     sparse_iterations,
 )
-from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
+from colfw.profile import ActivationProfile, ColumnMaxima, Provenance, SiteProfile
 from colfw.sites import Ffn, Site
 from colfw.testing.strategies import (
     activation_values,
@@ -94,6 +95,7 @@ def test_labels_tell_policies_apart(one: MaskPolicy, other: MaskPolicy) -> None:
         (MaskPolicy.dense(), "dense"),
         (MaskPolicy.uniform(0.164), "tau=0.164"),
         (MaskPolicy.per_layer(0.164), "rho=0.164"),
+        (MaskPolicy.per_layer_elements(0.164), "eta=0.164"),
     ],
 )
 def test_a_label_is_short(policy: MaskPolicy, label: str) -> None:
@@ -102,7 +104,7 @@ def test_a_label_is_short(policy: MaskPolicy, label: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, -0.1, float("nan"), float("inf")])
-@pytest.mark.parametrize("kind", [MaskKind.UNIFORM, MaskKind.PER_LAYER])
+@pytest.mark.parametrize("kind", [MaskKind.UNIFORM, MaskKind.PER_LAYER, MaskKind.PER_LAYER_ELEMENTS])
 def test_a_threshold_is_needed(kind: MaskKind, value: float | None) -> None:
     """Every policy but dense needs a finite number that is not negative."""
     with pytest.raises(InvariantError, match="needs a finite number"):
@@ -115,6 +117,8 @@ def test_a_value_out_of_place_is_refused() -> None:
         MaskPolicy(MaskKind.DENSE, 0.5)
     with pytest.raises(InvariantError, match="no share"):
         MaskPolicy.per_layer(1.01)
+    with pytest.raises(InvariantError, match="no share"):
+        MaskPolicy.per_layer_elements(1.01)
     with pytest.raises(ValueError, match="'eager'"):
         MaskPolicy("eager")
 
@@ -154,11 +158,21 @@ def test_a_per_layer_mask_meets_its_target(profile: ActivationProfile, target: f
         assert found.tau == calibrate(profile.site(found.site.name).maxima[1:], target)
 
 
-@given(profiles(max_iterations=1))
-def test_a_single_iteration_calibrates_nothing(profile: ActivationProfile) -> None:
+@given(profiles(min_iterations=2), shares)
+def test_a_mask_calibrated_by_elements_is_hot_by_columns(profile: ActivationProfile, target: float) -> None:
+    """The threshold comes from elements; a column is hot as ever, if its maximum exceeds that."""
+    for found in masks_of(profile, MaskPolicy.per_layer_elements(target)).sites:
+        entry = profile.site(found.site.name)
+        assert found.tau == calibrate_elements(profile, found.site.name, target).tau
+        assert np.array_equal(found.hot, hot_columns(entry.maxima, found.tau))
+
+
+@pytest.mark.parametrize("policy", [MaskPolicy.per_layer(0.5), MaskPolicy.per_layer_elements(0.5)])
+@given(profile=profiles(max_iterations=1))
+def test_a_single_iteration_calibrates_nothing(profile: ActivationProfile, policy: MaskPolicy) -> None:
     """A target needs a sparse iteration: with iteration 0 alone it is refused, with the site's name."""
     with pytest.raises(InvariantError, match="there is only one") as refusal:
-        masks_of(profile, MaskPolicy.per_layer(0.5))
+        masks_of(profile, policy)
     assert refusal.value.where == f"site {profile.sites[0].site.name}"
     with pytest.raises(InvariantError, match="there is only one"):
         sparse_iterations(profile.sites[0].maxima, "mlp")
@@ -435,6 +449,100 @@ def test_a_target_that_is_no_share_is_refused(target: float) -> None:
     """A target hot ratio lies in 0..1."""
     with pytest.raises(InvariantError, match="no share"):
         calibrate(np.ones((1, 1), np.float32), target)
+
+
+# --- targets of elements --------------------------------------------------------------------------
+
+
+def exceeding_share(run: ObservedRun, site: str, tau: float) -> Fraction:
+    """The share of elements above tau in iterations 1 and later, counted one by one."""
+    elements = [abs(float(a)) for one in run.activations[site][1:] for a in np.asarray(one).flat]
+    return Fraction(sum(a > tau for a in elements), len(elements))
+
+
+def without(profile: ActivationProfile, dropped: float) -> ActivationProfile:
+    """The same profile, had one of its thresholds not been counted."""
+    kept = [place for place, tau in enumerate(profile.thresholds) if tau != dropped]
+    return attrs.evolve(
+        profile,
+        thresholds=tuple(profile.thresholds[place] for place in kept),
+        sites=tuple(attrs.evolve(s, exceeding=s.exceeding[:, kept].copy()) for s in profile.sites),
+    )
+
+
+@given(observed_runs(min_iterations=2), shares)
+def test_the_target_of_elements_is_met(run: ObservedRun, target: float) -> None:
+    """No more elements of iterations 1 and later than the target exceed the threshold, counted or not."""
+    for entry in run.profile.sites:
+        found = calibrate_elements(run.profile, entry.site.name, target)
+        assert float(exceeding_share(run, entry.site.name, found.tau)) <= target
+
+
+@given(observed_runs(min_iterations=2), shares)
+def test_every_lower_counted_threshold_misses(run: ObservedRun, target: float) -> None:
+    """It is the smallest of those counted, and the next lower one is named with its share."""
+    for entry in run.profile.sites:
+        found = calibrate_elements(run.profile, entry.site.name, target)
+        by_tau = {tau: float(exceeding_share(run, entry.site.name, tau)) for tau in run.profile.thresholds}
+        assert all(share > target for tau, share in by_tau.items() if tau < found.tau)
+        missed = max((tau for tau, share in by_tau.items() if share > target), default=None)
+        assert found.missed_tau == missed
+        assert found.missed_share == (None if missed is None else by_tau[missed])
+        assert missed is None or missed < found.tau
+
+
+@given(profiles(min_iterations=2), shares, shares)
+def test_a_higher_target_of_elements_never_raises_the_threshold(
+    profile: ActivationProfile, one: float, other: float
+) -> None:
+    """The threshold falls as the target grows."""
+    for entry in profile.sites:
+        low, high = (calibrate_elements(profile, entry.site.name, t).tau for t in sorted((one, other)))
+        assert low >= high
+
+
+@given(profiles(min_iterations=2).filter(lambda profile: bool(profile.thresholds)), shares, st.data())
+def test_a_finer_grid_never_raises_the_threshold(
+    profile: ActivationProfile, target: float, data: st.DataObject
+) -> None:
+    """One more counted threshold brings the found one nearer to the exact one, or leaves it."""
+    coarse = without(profile, data.draw(st.sampled_from(profile.thresholds)))
+    for entry in profile.sites:
+        fine = calibrate_elements(profile, entry.site.name, target)
+        assert fine.tau <= calibrate_elements(coarse, entry.site.name, target).tau
+
+
+def counted(maxima: list[list[float]], exceeding: list[list[int]], rows: list[int]) -> ActivationProfile:
+    """A profile of one site that counted thresholds 0.1, 0.2, ...; rows may differ by iteration."""
+    columns = len(maxima[0])
+    entry = SiteProfile(
+        site=site(columns),
+        maxima=np.array(maxima, np.float32),
+        exceeding=np.array(exceeding, np.int64),
+        elements=np.array(rows, np.int64) * columns,
+    )
+    origin = Provenance(workload="it", source=SourceKind.RANDOM, seed=0, samples=1, iterations=len(maxima))
+    grid = tuple((place + 1) / 10 for place in range(len(exceeding[0])))
+    return ActivationProfile(provenance=origin, thresholds=grid, sites=(entry,))
+
+
+def test_elements_decide_and_not_columns() -> None:
+    """Both columns are hot at 0.2, but only 2 of their 20 elements: a target of 0.1 is met there."""
+    profile = counted([[0.5, 0.5]] * 2, [[20, 20, 20], [8, 2, 2]], [10, 10])
+    found = calibrate_elements(profile, "mlp", 0.1)
+    assert (found.tau, found.missed_tau, found.missed_share) == (0.2, 0.1, 0.4)
+
+
+def test_few_hot_columns_meet_a_target_between_counted_thresholds() -> None:
+    """Of two columns one is cold above 0.25, so that half of the elements at most can exceed that."""
+    profile = counted([[0.25, 0.5]] * 2, [[20, 20, 10], [20, 12, 10]], [10, 10])
+    assert calibrate_elements(profile, "mlp", 0.5).tau == 0.25
+
+
+def test_columns_say_nothing_of_elements_where_rows_differ() -> None:
+    """Half of all maxima are above 0.25, but the iteration that they are of has nearly all elements."""
+    profile = counted([[0.5], [0.5], [0.25]], [[20], [99], [1]], [20, 99, 1])
+    assert calibrate_elements(profile, "mlp", 0.5).tau == 0.5
 
 
 # --- bounds and inflation -------------------------------------------------------------------------

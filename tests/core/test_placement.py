@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -118,6 +119,31 @@ def test_fetched_slots_are_those_of_the_fetched_columns(placement: SitePlacement
         assert set(columns.tolist()) == set(np.flatnonzero(fetched).tolist())
 
 
+@given(placed)
+def test_fetched_runs_are_the_fetched_slots_in_as_few_pieces_as_they_lie_in(
+    placement: SitePlacement,
+) -> None:
+    """Runs unrolled are the fetched slots, and between two of them lies a slot that is not fetched."""
+    for iteration in range(len(placement.fetched)):
+        runs = placement.fetched_runs(iteration)
+        unrolled = [slot for first, count in runs for slot in range(first, first + count)]
+        assert unrolled == placement.fetched_slots(iteration).tolist()
+        assert all(first + count < following for (first, count), (following, _) in pairwise(runs))
+
+
+@given(placed)
+def test_moves_lead_from_each_epoch_to_the_next(placement: SitePlacement) -> None:
+    """Carrying out the moves before each iteration keeps every column where its epoch says it lies."""
+    column_in = dict(enumerate(placement.epochs[0].column_of_slot.tolist()))
+    for iteration in range(len(placement.fetched)):
+        moves = placement.moves_before(iteration)
+        column_in |= {new: column_in[old] for old, new in moves}
+        epoch = placement.epoch_at(iteration)
+        assert [column_in[slot] for slot in sorted(column_in)] == epoch.column_of_slot.tolist()
+        assert len(moves) == (epoch.moved_columns if epoch.first_iteration == iteration else 0)
+        assert all(old != new for old, new in moves)
+
+
 @given(placed, st.data())
 def test_a_placement_serves_iff_all_that_is_hot_is_fetched(
     placement: SitePlacement, data: st.DataObject
@@ -155,6 +181,14 @@ def test_a_mask_of_another_shape_is_not_served(shape: tuple[int, ...]) -> None:
         ({"epochs": (epoch(), epoch(1, columns=2))}, "must cover 3 columns"),
         ({"epochs": ()}, "must start at 0"),
         ({"epochs": (epoch(moved_columns=1),)}, "cannot have moved anything"),
+        (
+            {"epochs": (epoch(), epoch(2, moved_columns=1))},
+            "0 columns change slots before iteration 2, and moved_columns says 1",
+        ),
+        (
+            {"epochs": (epoch(), epoch(1, slot_of_column=np.array([1, 0, 2])))},
+            "2 columns change slots before iteration 1, and moved_columns says 0",
+        ),
     ],
 )
 def test_a_senseless_placement_is_refused(change: dict[str, Any], problem: str) -> None:

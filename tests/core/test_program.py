@@ -5,13 +5,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from colfw.errors import InvariantError
-from colfw.program import Advance, Buffer, Program, Repeat, Tensor, Tile, Transfer, Work
-from colfw.testing.strategies import programs, steps, tensor_sizes_bytes, transfers, unrolled
+from colfw.program import Advance, Buffer, Gather, Program, Repeat, Tensor, Tile, Transfer, Work
+from colfw.testing.strategies import gathers, programs, steps, tensor_sizes_bytes, transfers, unrolled
 
 if TYPE_CHECKING:
     from colfw.program import Step
@@ -40,7 +41,7 @@ def test_work_is_that_of_every_tile_in_turn(program: Program) -> None:
     moved = [transfer for tile in run for transfer in tile.transfers]
     by_tensor: Counter[str] = Counter()
     for transfer in moved:
-        by_tensor[transfer.tensor] += transfer.run_bytes * transfer.runs
+        by_tensor[transfer.tensor] += int((transfer.strided_runs[:, 1] * transfer.strided_runs[:, 2]).sum())
     assert program.work == Work(
         tiles=len(run),
         compute_core_cycles=sum(tile.compute_core_cycles for tile in run),
@@ -79,6 +80,30 @@ def test_a_transfer_touches_its_runs(transfer: Transfer) -> None:
     ]
     assert len(set(touched)) == transfer.size_bytes
     assert max(touched) + 1 == transfer.end_bytes
+
+
+@given(gathers())
+def test_a_gather_touches_its_runs(gather: Gather) -> None:
+    """Size and end of a gather are those of its runs, and a list of equal runs is an equal gather."""
+    touched = [byte for offset, size in gather.runs.tolist() for byte in range(offset, offset + size)]
+    assert len(touched) == gather.size_bytes
+    assert max(touched) + 1 == gather.end_bytes
+    again = attrs.evolve(gather, packed_runs=gather.runs.copy().tobytes())
+    assert again == gather
+    assert hash(again) == hash(gather)
+
+
+@pytest.mark.parametrize(("offset_bytes", "run_bytes"), [(-1, 4), (0, 0)])
+def test_a_gather_of_nothing_is_refused(offset_bytes: int, run_bytes: int) -> None:
+    """Each run begins inside its tensor and has a byte."""
+    with pytest.raises(InvariantError, match="gather of weights"):
+        Gather.of(
+            tensor="weights",
+            buffer="left",
+            direction="read",
+            offsets_bytes=np.array([0, offset_bytes]),
+            run_bytes=np.array([4, run_bytes]),
+        )
 
 
 @given(st.integers(1, 8), st.integers(1, 3), st.integers(0, 10))

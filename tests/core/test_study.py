@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import string
 import subprocess
@@ -17,6 +18,7 @@ from colfw.errors import InvariantError, StudyError
 from colfw.study import (
     DEFAULT_GRID,
     DEFAULT_THRESHOLDS,
+    FINE_GRID,
     LayoutChoice,
     MachineChoice,
     Output,
@@ -47,6 +49,7 @@ samples = 4
 seeds = [0, 7]
 thresholds = [0.10, 0.2]
 target_hot_ratios = [0.164]
+target_element_ratios = [0.2]
 metrics = ["psnr", { name = "some-metrics/fid", options = { weights = "/weights/inception.pt" } }]
 mask_reuse = "stale"
 device = "cuda:1"
@@ -90,6 +93,7 @@ TYPED = Study(
     seeds=(0, 7),
     thresholds=(0.10, 0.2),
     target_hot_ratios=(0.164,),
+    target_element_ratios=(0.2,),
     metrics=(
         PluginChoice(name="psnr"),
         PluginChoice(name="some-metrics/fid", options={"weights": "/weights/inception.pt"}),
@@ -149,6 +153,7 @@ def test_defaults() -> None:
         "seeds": [0],
         "thresholds": [0.10, 0.15, 0.164, 0.17, 0.20],
         "target_hot_ratios": [0.10, 0.15, 0.164, 0.17, 0.20],
+        "target_element_ratios": [0.10, 0.15, 0.164, 0.17, 0.20],
         "metrics": [],
         "mask_reuse": "zero",
         "device": "cpu",
@@ -157,6 +162,7 @@ def test_defaults() -> None:
         "profile": {"grid": list(DEFAULT_GRID), "observers": []},
         "layouts": [],
         "machines": [],
+        "experiments": [],
         "output": {"directory": None, "samples": False},
     }
 
@@ -165,6 +171,14 @@ def test_the_default_grid_is_a_geometric_ladder() -> None:
     """Five steps a decade from 0.01 to 10, each rounded by less than two percent."""
     assert pytest.approx([10 ** (step / 5 - 2) for step in range(16)], rel=0.02) == DEFAULT_GRID
     assert (DEFAULT_GRID[0], DEFAULT_GRID[-1]) == (0.01, 10.0)
+
+
+def test_the_fine_grid_refines_the_default_one() -> None:
+    """It has every default threshold, and steps of at most 5 % over the range that studies sweep."""
+    assert {*DEFAULT_GRID, *DEFAULT_THRESHOLDS} <= {*FINE_GRID}
+    assert list(FINE_GRID) == sorted(FINE_GRID)
+    swept = [tau for tau in FINE_GRID if DEFAULT_THRESHOLDS[0] <= tau <= DEFAULT_THRESHOLDS[-1]]
+    assert max(after / before for before, after in itertools.pairwise(swept)) <= 1.05 + 1e-9
 
 
 def test_the_threshold_grid_is_a_sorted_union() -> None:
@@ -213,8 +227,9 @@ SHARE_HINT = "(a share, not a percentage: did you mean 0.164?)"
 CHECKPOINT_HINT = '(set source.kind = "checkpoint", or leave them out)'
 KINDS_HINT = "(known: checkpoint, miniature, published, random)"
 KEYS_HINT = (
-    "(known: device, iterations, layouts, machines, mask_reuse, metrics, name, output,"
-    " precision, profile, samples, seeds, source, target_hot_ratios, thresholds, workloads)"
+    "(known: device, experiments, iterations, layouts, machines, mask_reuse, metrics, name, output,"
+    " precision, profile, samples, seeds, source, target_element_ratios, target_hot_ratios, thresholds,"
+    " workloads)"
 )
 
 
@@ -270,6 +285,10 @@ KEYS_HINT = (
         (
             {"target_hot_ratios": [0.1, 0.1]},
             f"target_hot_ratios[1]: the same as target_hot_ratios[0] {ONCE_HINT}",
+        ),
+        (
+            {"target_element_ratios": [16.4]},
+            f"target_element_ratios[0]: must be between 0 and 1, not 16.4 {SHARE_HINT}",
         ),
         # Metrics and masks.
         ({"metrics": ["psnr", "psnr"]}, f"metrics[1]: the same as metrics[0] {ONCE_HINT}"),
@@ -511,9 +530,11 @@ samples = 4
 seeds = [0, 7]
 thresholds = [0.1, 0.2]
 target_hot_ratios = [0.164]
+target_element_ratios = [0.2]
 mask_reuse = "stale"
 device = "cuda:1"
 precision = "bfloat16"
+experiments = []
 
 [[workloads]]
 name = "tiny"

@@ -33,7 +33,7 @@ def test_a_run_goes_through_all_stages_and_leaves_a_whole_directory(colfw: Colfw
     run = Path(found["path"])
     assert (code, found["status"], err) == (0, "finished", "")
     assert {task["stage"] for task in found["tasks"]} == STAGES
-    names = SCHEMAS.keys() - {"memory_channels"}  # a bus has none
+    names = SCHEMAS.keys() - {"memory_channels", "comparison"}  # a bus has no channels; nothing is compared
     assert {path.stem for path in (run / "tables").iterdir()} == names
     assert all(len(read_parquet(run / "tables" / f"{name}.parquet", SCHEMAS[name])) for name in names)
     assert (run / "report.html").read_text(encoding="utf-8").count("<h2>") >= 4

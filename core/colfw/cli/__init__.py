@@ -44,6 +44,19 @@ app.command(
     help="Profile one workload, or any diffusers pipeline.",
     group=_RUNNING,
 )
+app.command(
+    "colfw.cli.advise:advise",
+    name="advise",
+    help="Say which layout pays for a profile, why, and when not.",
+    group=_RUNNING,
+)
+app.command(
+    "colfw.cli.experiments:reproduce",
+    name="reproduce",
+    help="Run what was published and print both numbers.",
+    group=_RUNNING,
+)
+app.command("colfw.cli.experiments:ablate", name="ablate", help="Turn one knob of a machine.", group=_RUNNING)
 app.command("colfw.cli.rerun:rerun", name="rerun", help="Run a past run again and compare.", group=_RUNNING)
 
 _config = App(name="config", help="Look at a study without running it.", group=_RUNNING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -60,6 +61,11 @@ _ENDLESS = 10_000
 def warn(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stderr.write(f"colfw: warning: {line}\n")
+
+
+def cores() -> int:
+    """How many processes this machine, or what we are given of it, runs at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def say(text: str) -> None:

@@ -11,9 +11,10 @@ from cyclopts import Parameter
 from colfw.binding import BoundStudy, Choice, bind
 from colfw.cli.common import PluginOptions, say, say_json
 from colfw.errors import StudyError
+from colfw.experiments import experiments_of, study_of
 from colfw.records import WorkloadSpec
 from colfw.study import Study, read_study, study_data, study_from, study_toml
-from colfw.vocabulary import Kind, SourceKind
+from colfw.vocabulary import ExperimentGroup, Kind, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,7 @@ DEFAULT_STUDY = Path("study.toml")
 
 StudyFile = Annotated[
     Path | None,
-    Parameter(help="The study; default: study.toml here, else a first look at shipped weights."),
+    Parameter(help="The study; default: study.toml here, else a tour of what there is."),
 ]
 Overrides = Annotated[
     tuple[str, ...],
@@ -36,15 +37,16 @@ Overrides = Annotated[
 
 
 def load_study(path: Path | None, overrides: tuple[str, ...], registry: Registry) -> tuple[Study, str]:
-    """The study in a file, and how to call the file in messages; without any file, the first look."""
+    """The study in a file, and how to call the file in messages; without any file, the tour."""
     if path is None and not DEFAULT_STUDY.exists():
-        return _first_look(overrides, registry)
+        tours = experiments_of(registry, ExperimentGroup.TOUR)
+        return study_of(tours[0], overrides) if tours else _first_look(overrides, registry)
     chosen = path or DEFAULT_STUDY
     return read_study(chosen, overrides), str(chosen)
 
 
 def _first_look(overrides: tuple[str, ...], registry: Registry) -> tuple[Study, str]:
-    """What runs when nobody says what: every workload that ships weights of its own, really profiled."""
+    """What runs where no plugin offers a tour: every workload that ships weights of its own, profiled."""
     shipped = [
         registered.name
         for registered in registry.all(Kind.WORKLOAD)

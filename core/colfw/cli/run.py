@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from colfw.binding import bind
-from colfw.cli.common import PluginOptions, console, duration, say, say_json, size, table, warn
+from colfw.cli.common import PluginOptions, console, cores, duration, say, say_json, size, table, warn
 from colfw.cli.config import Overrides, StudyFile, load_study
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class HowToRun:
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
     """Folder that gets the run directory; default: the study's, else COLFW_RUNS, else `runs` here."""
-    workers: Annotated[int, Parameter(name=["--workers", "-j"], validator=Number(gte=1))] = 1
-    """How many processes work at once; default: 1."""
+    workers: Annotated[int | None, Parameter(name=["--workers", "-j"], validator=Number(gte=1))] = None
+    """How many processes work at once; default: 1, or one a core for what colfw itself offers to run."""
     fresh: Annotated[bool, Parameter(negative="")] = False
     """Compute everything again, whatever is in the cache."""
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
@@ -84,11 +84,14 @@ def run(
     registry = (plugins or PluginOptions()).load()
     typed, where = load_study(study, changes, registry)
     bound = bind(typed, registry, where=where)
-    options = run_options(bound, how or HowToRun(), study_file=where, overrides=changes)
+    how = how or HowToRun()
+    if study is None and typed.experiments:
+        how = attrs.evolve(how, workers=how.workers or cores())
+    options = run_options(bound, how, study_file=where, overrides=changes)
     if dry_run:
-        _dry_run(bound, options, how or HowToRun())
+        _dry_run(bound, options, how)
         return 0
-    return finish(run_bound(bound, registry, options, how or HowToRun()), how or HowToRun())
+    return finish(run_bound(bound, registry, options, how), how)
 
 
 def run_options(
@@ -101,7 +104,7 @@ def run_options(
     return RunOptions(
         runs_root=how.output or bound.study.output.directory or default_runs_root(),
         cache_root=default_root(),
-        workers=how.workers,
+        workers=how.workers or 1,
         fresh=how.fresh,
         study_file=study_file,
         overrides=overrides,

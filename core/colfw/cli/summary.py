@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colfw.cli.common import console, say, table
-from colfw.report.html import evidence_sentences
+from colfw.report.evidence import evidence_sentences
 from colfw.report.schemas import SCHEMAS
 from colfw.store.tables import Table, read_parquet
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from colfw.store.objects import ObjectStore
 
 _BYTES_OF_TIMING = 400
-"""Of one site in one iteration: its entry in timings.json, measured on the example."""
+"""Of one site in one iteration, at most: where programs repeat, timings.json holds each of them once."""
 _BYTES_OF_OBJECT = 800
 """Of any result: its description and the headers of its files, measured on the example."""
 

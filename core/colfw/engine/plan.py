@@ -125,7 +125,7 @@ def _tasks_of(bound: BoundStudy, workload: WorkloadPlan) -> Iterator[Task]:
 def _possible(masks: Iterable[MaskPolicy], workload: WorkloadPlan) -> Iterator[MaskPolicy]:
     """Per-layer thresholds are calibrated on iterations 1 and later: with one iteration there are none."""
     for mask in masks:
-        if mask.kind is not MaskKind.PER_LAYER or workload.request.iterations > 1:
+        if not mask.calibrated or workload.request.iterations > 1:
             yield mask
 
 
@@ -251,7 +251,10 @@ def report_task(plan: Plan, finished: Sequence[Task], registry: Registry) -> Tas
         step="report",
         label="report",
         payload={
-            "plugins": {f"section {s.registered.qualified_name}": s.identity for s in sections},
+            "plugins": {
+                **{f"section {s.registered.qualified_name}": s.identity for s in sections},
+                **{f"experiment {e.registered.qualified_name}": e.identity for e in plan.bound.experiments},
+            },
             "participants": [f"{c.registered}" for c in plan.bound.choices],
             # Where the results go decides nothing about them.
             "study": study_toml(attrs.evolve(study, output=type(study.output)())),

@@ -19,7 +19,7 @@ from colfw.engine.executors import InProcess, ProcessPool
 from colfw.engine.listeners import Broadcast
 from colfw.engine.plan import plan_study, report_task
 from colfw.engine.steps.profiling import PROFILE_FILE, SAMPLES_FILE
-from colfw.engine.steps.reporting import NOTICES_FILE, REPORT_FILE
+from colfw.engine.steps.reporting import NOTICES_FILE, TABLES_FOLDER
 from colfw.errors import StoreError
 from colfw.store.atomic import write_text
 from colfw.store.objects import ObjectStore, digest_of
@@ -163,7 +163,7 @@ def _deliver_report(directory: RunDirectory, stored: StoredObject) -> dict[str, 
     delivered = [name for name in sorted(stored.files) if name != NOTICES_FILE]
     for name in delivered:
         directory.add_file(stored.file(name), name)
-    return {name: stored.files[name].sha256 for name in delivered if name != REPORT_FILE}
+    return {name: stored.files[name].sha256 for name in delivered if name.startswith(TABLES_FOLDER)}
 
 
 def _stored(store: ObjectStore, task: Task) -> StoredObject:

@@ -58,6 +58,9 @@ _DRAM = tuple(
     f"colfw.dram.{name}" for name in ("device", "energy", "expressions", "requests", "spec", "standard")
 )
 """What memories are made of, likewise."""
+_FIGURES = tuple(
+    f"colfw.report.figures.{name}" for name in ("drawing", "figure", "settled", "shapes", "standard", "theme")
+)
 
 STEPS: Mapping[str, Step] = {
     "profile": Step(
@@ -95,8 +98,11 @@ STEPS: Mapping[str, Step] = {
         function="colfw.engine.steps.reporting:report",
         code=(
             *_MACHINES,
+            "colfw.comparison",
             "colfw.report.schemas",
             "colfw.report.build",
+            "colfw.report.evidence",
+            *_FIGURES,
             "colfw.report.html",
             "colfw.store.tables",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from colfw.errors import InvariantError
 from colfw.masks import (
     MaskPolicy,
     MaskSet,
-    calibrate,
+    calibrate_elements,
     churn,
     classify,
     column_sparsity,
@@ -27,6 +28,7 @@ from colfw.masks import (
     inflation,
     masks_of,
     sparse_iterations,
+    tau_of,
 )
 from colfw.placement import Placement
 from colfw.profile import ActivationProfile
@@ -39,9 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from colfw.masks import (
-        SiteMask,
-    )
+    from colfw.masks import SiteMask
+    from colfw.profile import SiteProfile
 
     Row = dict[str, Any]
 
@@ -84,10 +85,23 @@ class Sources:
             for result in self.of("place")
         }
 
+    @cached_property
+    def _fetching_all(self) -> dict[tuple[Any, ...], str]:
+        """(workload, seed, mask) -> the layout that fetches every column in every iteration under it."""
+        found: dict[tuple[Any, ...], str] = {}
+        for result in self.of("place"):
+            placement = Placement.from_file(result.file("placement.safetensors"))
+            if all(entry.fetched.all() for entry in placement.sites):
+                found.setdefault((*_run_of(result), result.context["mask"]), result.context["layout"])
+        return found
+
+    def layout_that_fetches_all(self, case: Row) -> str | None:
+        return self._fetching_all.get((case["workload"], case["seed"], case["mask"]))
+
     def _mask_sets(self) -> Iterator[tuple[tuple[str, int], MaskPolicy, MaskSet]]:
         for run, profile in self.profiles.items():
             for policy in self.masks:
-                if policy.kind is not MaskKind.PER_LAYER or profile.provenance.iterations > 1:
+                if not policy.calibrated or profile.provenance.iterations > 1:
                     yield run, policy, masks_of(profile, policy)
 
     def sparse_mask_sets(self) -> Iterator[tuple[tuple[str, int], MaskPolicy, MaskSet]]:
@@ -105,7 +119,9 @@ def build_tables(sources: Sources) -> dict[str, Table]:
         "placements": _placement_rows(sources),
         "timing": _timing_rows(sources),
         "memory_channels": _channel_rows(sources),
-        "totals": _total_rows(sources),
+        "traffic": _traffic_rows(sources),
+        "totals": (totals := list(_total_rows(sources))),
+        "reductions": _reduction_rows(sources, totals),
         "scores": _score_rows(sources),
     }
     tables = {name: Table(SCHEMAS[name], list(found)) for name, found in rows.items()}
@@ -205,7 +221,7 @@ def _sparsity_of_site(profile: ActivationProfile, mask: SiteMask) -> Iterator[Ro
 
 
 def _calibration_rows(sources: Sources) -> Iterator[Row]:
-    targets = [policy for policy in sources.masks if policy.kind is MaskKind.PER_LAYER]
+    targets = [policy for policy in sources.masks if policy.calibrated]
     for (workload, seed), profile in sources.profiles.items():
         if profile.provenance.iterations < 2:
             continue
@@ -216,26 +232,38 @@ def _calibration_rows(sources: Sources) -> Iterator[Row]:
                     "seed": seed,
                     **_origin(profile),
                     "mask": policy.label,
-                    **_calibrated(sources, profile, entry.site.name, policy),
+                    **_calibrated(sources, profile, entry, policy),
                 }
 
 
-def _calibrated(sources: Sources, profile: ActivationProfile, site: str, policy: MaskPolicy) -> Row:
-    assert policy.value is not None
-    maxima = sparse_iterations(profile.site(site).maxima, site)
-    tau = calibrate(maxima, policy.value)
+def _calibrated(sources: Sources, profile: ActivationProfile, entry: SiteProfile, policy: MaskPolicy) -> Row:
+    site = entry.site.name
+    maxima = sparse_iterations(entry.maxima, site)
+    tau = tau_of(profile, entry, policy)
+    assert tau is not None
     flags = inflation(profile, site, tau, sources.uniform_range)
     low, high = exceeding_share_bounds(profile, site, tau)
     return {
         "site": site,
+        "target_of": "columns" if policy.kind is MaskKind.PER_LAYER else "elements",
         "target_hot_ratio": policy.value,
         "tau": tau,
+        **_missed(profile, site, policy),
         "hot_ratio": float(np.count_nonzero(hot_columns(maxima, tau)) / maxima.size),
         "above_uniform_range": flags.above_uniform_range,
         "above_99th_percentile": flags.above_99th_percentile,
         "exceeding_low": low,
         "exceeding_high": high,
     }
+
+
+def _missed(profile: ActivationProfile, site: str, policy: MaskPolicy) -> Row:
+    """How far below tau the exact threshold of a target of elements can be."""
+    if policy.kind is not MaskKind.PER_LAYER_ELEMENTS:
+        return {"missed_tau": None, "missed_share": None}
+    assert policy.value is not None
+    found = calibrate_elements(profile, site, policy.value)
+    return {"missed_tau": found.missed_tau, "missed_share": found.missed_share}
 
 
 def _regime_rows(sources: Sources) -> Iterator[Row]:
@@ -274,9 +302,30 @@ def _placement_rows(sources: Sources) -> Iterator[Row]:
             }
 
 
-def _timings(result: Result) -> list[tuple[str, int, Timing]]:
-    rows = json.loads(result.file("timings.json").read_bytes())
-    return [(row.pop("site"), row.pop("iteration"), Timing(**row)) for row in rows]
+@define
+class _Simulated:
+    """The programs of one simulated case, and which site ran which of them in which iteration."""
+
+    case: Row
+    sites: list[dict[str, Any]]
+    programs: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, sources: Sources, result: Result) -> _Simulated:
+        return cls(case=_case(sources, result), **json.loads(result.file("timings.json").read_bytes()))
+
+    def where(self, entry: Row) -> Row:
+        return {**self.case, "site": entry["site"], "iteration": entry["iteration"]}
+
+    @property
+    def total(self) -> Timing:
+        """All sites and iterations added up; counted by program, for most run many times."""
+        times = Counter(entry["program"] for entry in self.sites)
+        added: dict[str, Any] = {}
+        for number, program in enumerate(self.programs):
+            for name, value in program["timing"].items():
+                added[name] = added.get(name, 0) + times[number] * value
+        return Timing(**added) if self.programs else NOTHING
 
 
 def _timing_cells(timing: Timing) -> Row:
@@ -313,20 +362,31 @@ def _case(sources: Sources, result: Result) -> Row:
 
 def _timing_rows(sources: Sources) -> Iterator[Row]:
     for result in sources.of("simulate"):
-        case = _case(sources, result)
-        for site, iteration, timing in _timings(result):
-            yield {**case, "site": site, "iteration": iteration, **_timing_cells(timing)}
+        ran = _Simulated.of(sources, result)
+        cells = [_timing_cells(Timing(**program["timing"])) for program in ran.programs]
+        for entry in ran.sites:
+            yield {**ran.where(entry), **cells[entry["program"]]}
+
+
+def _traffic_rows(sources: Sources) -> Iterator[Row]:
+    for result in sources.of("simulate"):
+        ran = _Simulated.of(sources, result)
+        moved: dict[str, Counter[str]] = {}
+        for entry in ran.sites:
+            by_tensor = ran.programs[entry["program"]]["bytes_of_tensor"]
+            moved.setdefault(entry["site"], Counter()).update(by_tensor)
+        for site, by_tensor in moved.items():
+            for tensor, size_bytes in by_tensor.items():
+                yield {**ran.case, "site": site, "tensor": tensor, "moved_bytes": size_bytes}
 
 
 def _channel_rows(sources: Sources) -> Iterator[Row]:
     for result in sources.of("simulate"):
-        case = _case(sources, result)
-        found = json.loads(result.file("channels.json").read_bytes())
-        programs = [[_channel_cells(counted) for counted in channels] for channels in found["programs"]]
-        for entry in found["sites"]:
-            where = {**case, "site": entry["site"], "iteration": entry["iteration"]}
-            for channel, cells in enumerate(programs[entry["program"]]):
-                yield {**where, "channel": channel, **cells}
+        ran = _Simulated.of(sources, result)
+        cells = [[_channel_cells(counted) for counted in program["channels"]] for program in ran.programs]
+        for entry in ran.sites:
+            for channel, counted in enumerate(cells[entry["program"]]):
+                yield {**ran.where(entry), "channel": channel, **counted}
 
 
 def _channel_cells(counted: Row) -> Row:
@@ -368,7 +428,7 @@ def _total_rows(sources: Sources) -> Iterator[Row]:
     totals = [
         (
             {**_case(sources, result), "mask_digest": sources.mask_digests[_case_of(result)]},
-            sum((timing for _, _, timing in _timings(result)), NOTHING),
+            _Simulated.of(sources, result).total,
         )
         for result in sources.of("simulate")
     ]
@@ -395,6 +455,39 @@ def _comparable(case: Row) -> tuple[Any, ...]:
 
 def _quotient(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+def _reduction_rows(sources: Sources, totals: Sequence[Row]) -> Iterator[Row]:
+    """Where each reduction comes from: less computed, less fetched, or what is fetched served sooner."""
+    by_case = {tuple(row[name] for name in _CASE): row for row in totals}
+    for row in totals:
+        if row["cycle_reduction"] is None or row["mask"] == MaskPolicy.dense().label:
+            continue
+        dense = by_case[(*_comparable(row), row["baseline_layout"], MaskPolicy.dense().label)]
+        everything = sources.layout_that_fetches_all(row)
+        worked = by_case.get((*_comparable(row), everything, row["mask"]))
+        yield {**{name: row[name] for name in _REDUCTION_CELLS}, **_split(row, dense, worked)}
+
+
+_CASE = ("workload", "seed", "machine", "layout", "mask")
+_REDUCTION_CELLS = (*_CASE, "evidence", "rows_convention", "cycle_reduction")
+
+
+def _split(row: Row, dense: Row, worked: Row | None) -> Row:
+    """Shares of the dense run's cycles: they add up to the reduction.
+
+    Were all of the dense traffic fetched and only hot columns computed, `worked` says what is saved. Bytes
+    that are not moved save what they cost in that run; what is left over is how quickly the rest is served.
+    """
+    cycles = dense["core_cycles"]
+    all_fetched = (worked or dense)["core_cycles"]
+    bytes_of = [case["read_bytes"] + case["written_bytes"] for case in (row, dense)]
+    moved = bytes_of[0] / bytes_of[1] if bytes_of[1] else 1.0
+    return {
+        "by_work": None if worked is None else 1.0 - all_fetched / cycles,
+        "by_traffic": all_fetched * (1.0 - moved) / cycles,
+        "by_locality": (all_fetched * moved - row["core_cycles"]) / cycles,
+    }
 
 
 def _score_rows(sources: Sources) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The page to read: tables with their units, sections of plugins, the study and who computed it."""
+"""The page to read: figures, tables with their units, sections of plugins, the study and who computed it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from colfw.report.evidence import evidence_sentences
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from colfw.report.figures.drawing import Picture
     from colfw.store.tables import Column, Table
 
 _ROWS_SHOWN: Final = 200
 _NUMERIC: Final = ("integer", "real")
 _OPEN_AT_FIRST: Final = ("regimes", "totals", "scores")
-
-_EVIDENCE_SENTENCES: Final[Mapping[str, str]] = {
-    "measured": "Activations were measured on real weights.",
-    "measured-random": "Activations were measured on seeded random weights: they show shapes and"
-    " mechanics, not the sparsity of a trained model.",
-    "synthesised": "Activations were synthesised to published statistics: no model was run.",
-}
 
 
 @frozen(kw_only=True)
@@ -45,8 +41,9 @@ def render(
     sections: Sequence[Section],
     study: str,
     plugins: Iterable[str],
+    pictures: Sequence[Picture] = (),
 ) -> str:
-    """The report as one HTML page that needs nothing else."""
+    """The report as one HTML page that needs nothing else; its links lead to files of the run beside it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
     from markupsafe import Markup  # noqa: PLC0415
 
@@ -65,21 +62,13 @@ def render(
     return environment.get_template("template.html.jinja").render(
         name=name,
         evidence=evidence_sentences(tables),
+        # The converter writes the SVG and escapes its texts.
+        pictures=[(picture.figure, Markup(picture.svg)) for picture in pictures],  # noqa: S704
         tables=[_shown(table) for table in tables.values()],
         sections=shown,
         study=study,
         plugins=list(plugins),
     )
-
-
-def evidence_sentences(tables: Mapping[str, Table]) -> str:
-    """What the numbers of a run rest on, in words."""
-    profiles = tables.get("profiles")
-    kinds = sorted({str(row["evidence"]) for row in profiles.rows}) if profiles else []
-    sentences = " ".join(_EVIDENCE_SENTENCES[kind] for kind in kinds)
-    if len(kinds) > 1:
-        return f"This run mixes sources; the column `evidence` says which number rests on which. {sentences}"
-    return sentences
 
 
 def _shown(table: Table) -> dict[str, Any]:

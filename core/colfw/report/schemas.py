@@ -30,8 +30,9 @@ _MASK = Column(
     "mask",
     "text",
     "name",
-    "How hot columns were chosen: dense, tau=T (hot iff max|a| > T), or rho=R (per site, the smallest"
-    " threshold with at most the share R hot)",
+    "How hot columns were chosen: dense, tau=T (hot iff max|a| > T), rho=R (per site, the smallest"
+    " threshold with at most the share R of the columns hot), or eta=R (per site, the smallest counted"
+    " threshold with at most the share R of the elements above it)",
 )
 _MASK_DIGEST = Column("mask_digest", "text", "name", "SHA-256 of which columns are hot, the mask's identity")
 _SITE = Column("site", "text", "name", "The site: a module whose activation is observed")
@@ -130,7 +131,7 @@ SPARSITY: Final = TableSchema(
 
 CALIBRATION: Final = TableSchema(
     name="calibration",
-    meaning="The threshold of each site that meets a target hot ratio, and signs that it is inflated.",
+    meaning="The threshold of each site that meets a target, and signs that it is inflated.",
     key=("workload", "seed", "mask", "site"),
     columns=(
         _WORKLOAD,
@@ -139,9 +140,29 @@ CALIBRATION: Final = TableSchema(
         _ROWS_CONVENTION,
         _MASK,
         _SITE,
-        _share("target_hot_ratio", "At most this share of columns may be hot over iterations 1 and later"),
-        Column("tau", "real", "activation", "The smallest threshold that meets the target, exactly"),
-        _share("hot_ratio", "The share that is hot at tau over iterations 1 and later"),
+        Column("target_of", "text", "name", "What the target is a share of: columns (rho), elements (eta)"),
+        _share(
+            "target_hot_ratio",
+            "At most this share of columns may be hot, or of elements above tau, in iterations 1 and later",
+        ),
+        Column(
+            "tau",
+            "real",
+            "activation",
+            "The smallest threshold that meets the target: exactly for columns, as counted for elements",
+        ),
+        Column(
+            "missed_tau",
+            "real",
+            "activation",
+            "The highest counted threshold that misses a target of elements: the exact one lies above it;"
+            " null where every counted one meets it, and for columns",
+            nullable=True,
+        ),
+        _share(
+            "missed_share", "Elements above missed_tau over elements; null where that is null", nullable=True
+        ),
+        _share("hot_ratio", "The share of columns that is hot at tau over iterations 1 and later"),
         Column("above_uniform_range", "flag", "name", "tau exceeds every threshold of the uniform sweep"),
         Column(
             "above_99th_percentile",
@@ -304,6 +325,65 @@ TOTALS: Final = TableSchema(
     ),
 )  # fmt: skip
 
+TRAFFIC: Final = TableSchema(
+    name="traffic",
+    meaning="What was moved of each tensor of a site, all iterations added up.",
+    key=("workload", "seed", "machine", "layout", "mask", "site", "tensor"),
+    columns=(
+        _WORKLOAD, _SEED, _EVIDENCE, _ROWS_CONVENTION, _MACHINE, _LAYOUT, _MASK, _SITE,
+        Column("tensor", "text", "name", "The tensor, as the accelerator calls it: input, up, down, ..."),
+        _count("moved_bytes", "Read from and written to DRAM", "bytes"),
+    ),
+)  # fmt: skip
+
+REDUCTIONS: Final = TableSchema(
+    name="reductions",
+    meaning="Where a cycle reduction comes from, as shares of the dense run's cycles that add up to it.",
+    key=("workload", "seed", "machine", "layout", "mask"),
+    columns=(
+        _WORKLOAD, _SEED, _EVIDENCE, _ROWS_CONVENTION, _MACHINE, _LAYOUT, _MASK,
+        _share("cycle_reduction", "1 - core_cycles / core cycles of the dense run"),
+        _share(
+            "by_work",
+            "Saved by computing hot columns only while all are fetched: simulated; null where the study has"
+            " no layout that fetches all, and then it is part of the other two",
+            nullable=True,
+        ),
+        _share("by_traffic", "Saved by moving fewer bytes, each at what it costs while all are fetched"),
+        _share(
+            "by_locality",
+            "Saved by moving the rest quicker (longer streams, more row hits); negative where it is slower",
+        ),
+    ),
+)  # fmt: skip
+
+
+def _compared(name: str, meaning: str) -> Column:
+    return Column(name, "real", "see unit", meaning, nullable=True)
+
+
+COMPARISON: Final = TableSchema(
+    name="comparison",
+    meaning="Published numbers beside those of this run.",
+    key=("table", "model", "quantity", "machine"),
+    columns=(
+        Column("table", "text", "name", "The table or figure of the publication"),
+        Column("model", "text", "name", "The workload"),
+        Column("quantity", "text", "name", "What is compared"),
+        Column("machine", "text", "name", "The machine of the study"),
+        Column("unit", "text", "name", "The unit of all numbers of the row"),
+        *(_compared(f"published_{end}", f"{end.capitalize()} end of what is published; null if it was lost")
+          for end in ("low", "high")),
+        _compared("printed_tolerance", "Half a unit of the last printed digit"),
+        _compared("ours", "What this run found; null where it could not"),
+        _compared("difference", "How far ours lies outside of what is published"),
+        _compared("bound", "How far it may; null where no bound is accepted"),
+        Column("within", "flag", "name", "Whether it lies within the bound; null without one", nullable=True),
+        Column("as_printed", "flag", "name", "Whether ours would have been printed alike", nullable=True),
+        Column("note", "text", "name", "What to know of the row; why there is no bound where there is none"),
+    ),
+)  # fmt: skip
+
 SCORES: Final = TableSchema(
     name="scores",
     meaning="How far masked samples are from the dense ones of the same seed and weights.",
@@ -329,8 +409,8 @@ SCORES: Final = TableSchema(
 SCHEMAS: Final[Mapping[str, TableSchema]] = {
     schema.name: schema
     for schema in (
-        SITES, PROFILES, SPARSITY, CALIBRATION, REGIMES, PLACEMENTS, TOTALS, TIMING, MEMORY_CHANNELS,
-        SCORES,
+        SITES, PROFILES, SPARSITY, CALIBRATION, REGIMES, PLACEMENTS, TOTALS, REDUCTIONS,
+        TRAFFIC, TIMING, MEMORY_CHANNELS, SCORES, COMPARISON,
     )
 }  # fmt: skip
 """Every table by its name."""

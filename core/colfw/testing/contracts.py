@@ -13,21 +13,24 @@ Needs pytest and hypothesis: `pip install colfw[testing]`.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from colfw.addresses import WeightMap
 from colfw.masks import MaskPolicy, SiteMask, masks_of
 from colfw.placement import Epoch, SitePlacement
 from colfw.profile import ColumnMaxima
 from colfw.program import Program
 from colfw.protocols import LoweringRequest, StageEvent
 from colfw.sites import Ffn, Site, check_distinct
-from colfw.testing.strategies import flags, profiles, programs
+from colfw.study import study_from
+from colfw.testing.strategies import flags, graded_profiles, observed_masks, programs
 from colfw.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -35,10 +38,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from colfw.addresses import Matrix
     from colfw.profile import ActivationProfile, SiteProfile
     from colfw.protocols import (
         Accelerator,
         DenoiseRequest,
+        Experiment,
         Layout,
         Memory,
         Metric,
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 _THOROUGH = settings(
     max_examples=25,
     deadline=None,
+    report_multiple_bugs=False,  # one failure a test is what its author needs
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,  # fixtures make stateless objects: examples may share one
         HealthCheck.differing_executors,  # many test classes inherit one test: that is what it is for
@@ -150,70 +156,237 @@ class LayoutContract:
 
     decided_by_iteration: int | None = 0
     """The last iteration that a static layout looks at; None for one that decides again while running."""
+    fewer_hot_fetch_no_more: bool = True
+    """False for one whose later decisions may differ so much that fewer hot columns cost it more."""
+    fetches_only_what_is_hot: bool = False
+    """True for one that skips every cold column of a sparse iteration, wherever it lies."""
 
     @pytest.fixture
     def layout(self) -> Layout:
         """The layout under test."""
         raise NotImplementedError
 
+    def entries(self, data: st.DataObject, *, further_iterations: int = 1) -> tuple[SiteProfile, SiteMask]:
+        """A profile and a mask, with iterations enough to decide and so many more."""
+        needed = (self.decided_by_iteration or 0) + 1 + further_iterations
+        masks = observed_masks(min_iterations=needed, max_iterations=max(16, needed))
+        return data.draw(masks)
+
     @_THOROUGH
-    @given(profile=profiles(min_iterations=2), tau=st.floats(0, 2))
-    def test_what_is_hot_is_fetched(self, layout: Layout, profile: ActivationProfile, tau: float) -> None:
+    @given(data=st.data())
+    def test_what_is_hot_is_fetched(self, layout: Layout, data: st.DataObject) -> None:
         """Each placement is a bijection of its site's columns and serves every hot column."""
-        for entry, mask in _entries(profile, tau):
-            placed = layout.place(entry, mask)
-            assert placed.site == entry.site
-            placed.check_serves(mask.hot)
+        entry, mask = self.entries(data)
+        placed = layout.place(entry, mask)
+        assert placed.site == entry.site
+        placed.check_serves(mask.hot)
 
     @_THOROUGH
-    @given(profile=profiles(min_iterations=2), tau=st.floats(0, 2))
-    def test_equal_inputs_are_placed_equally(
-        self, layout: Layout, profile: ActivationProfile, tau: float
-    ) -> None:
-        """A layout is deterministic."""
-        for entry, mask in _entries(profile, tau):
-            one, other = layout.place(entry, mask), layout.place(entry, mask)
-            assert np.array_equal(one.fetched, other.fetched)
-            assert len(one.epochs) == len(other.epochs)
-            for left, right in zip(one.epochs, other.epochs, strict=True):
-                assert np.array_equal(left.slot_of_column, right.slot_of_column)
+    @given(data=st.data())
+    def test_the_dense_iteration_fetches_all(self, layout: Layout, data: st.DataObject) -> None:
+        """Iteration 0 computes every column, so it fetches every column, whatever the mask says."""
+        assert layout.place(*self.entries(data)).fetched[0].all()
 
     @_THOROUGH
-    @given(profile=profiles(min_iterations=3), tau=st.floats(0, 2))
-    def test_the_future_is_not_known(self, layout: Layout, profile: ActivationProfile, tau: float) -> None:
-        """What comes after the iteration that decides does not move a column."""
-        if self.decided_by_iteration is None:
-            pytest.skip("decides again while running: there is no last iteration to decide by")
-        later = self.decided_by_iteration + 1
-        for entry, mask in _entries(profile, tau):
-            maxima, hot = entry.maxima.copy(), mask.hot.copy()
-            maxima[later:], hot[later:] = maxima[later:][:, ::-1], ~hot[later:]
-            other = layout.place(evolve(entry, maxima=maxima), evolve(mask, hot=hot))
-            slots = layout.place(entry, mask).epochs[0].slot_of_column
-            assert np.array_equal(slots, other.epochs[0].slot_of_column)
+    @given(data=st.data())
+    def test_equal_inputs_are_placed_equally(self, layout: Layout, data: st.DataObject) -> None:
+        """A layout is deterministic, and asking it about something else in between changes nothing."""
+        entry, mask = self.entries(data)
+        one = layout.place(entry, mask)
+        layout.place(entry, evolve(mask, hot=~mask.hot))
+        other = layout.place(entry, mask)
+        assert np.array_equal(one.fetched, other.fetched)
+        assert _slots_by_start(one) == _slots_by_start(other)
 
     @_THOROUGH
-    @given(profile=profiles(min_iterations=2))
-    def test_all_hot_fetches_all(self, layout: Layout, profile: ActivationProfile) -> None:
-        """With every column hot, every column is fetched in every iteration."""
-        for entry, mask in zip(profile.sites, masks_of(profile, MaskPolicy.dense()).sites, strict=True):
-            assert layout.place(entry, mask).fetched.all()
+    @given(data=st.data())
+    def test_the_future_is_not_known(self, layout: Layout, data: st.DataObject) -> None:
+        """What happens from some iteration on moves no column before it, and changes nothing fetched before.
+
+        A static layout may look at the iterations that decide it, and at none after them.
+        """
+        entry, mask = self.entries(data)
+        first_unknown = (self.decided_by_iteration or 0) + 1
+        later = data.draw(st.integers(first_unknown, len(mask.hot) - 1))
+        maxima, hot = entry.maxima.copy(), mask.hot.copy()
+        maxima[later:], hot[later:] = maxima[later:][:, ::-1], ~hot[later:]
+        known = layout.place(entry, mask)
+        other = layout.place(evolve(entry, maxima=maxima), evolve(mask, hot=hot))
+        assert np.array_equal(known.fetched[:later], other.fetched[:later])
+        assert _slots_by_start(known, until=later) == _slots_by_start(other, until=later)
 
     @_THOROUGH
-    @given(profile=profiles(min_iterations=2), taus=st.tuples(st.floats(0, 2), st.floats(0, 2)))
+    @given(data=st.data())
+    def test_a_static_layout_moves_nothing(self, layout: Layout, data: st.DataObject) -> None:
+        """What is decided once is one epoch; only a layout that decides again may begin another."""
+        placed = layout.place(*self.entries(data))
+        assert self.decided_by_iteration is None or len(placed.epochs) == 1
+
+    @_THOROUGH
+    @given(data=st.data())
+    def test_the_hot_region_comes_first(self, layout: Layout, data: st.DataObject) -> None:
+        """The first slots are the hot region, and hold every column that was hot when it was decided."""
+        entry, mask = self.entries(data)
+        epoch = layout.place(entry, mask).epochs[0]
+        in_region = set(epoch.column_of_slot[: epoch.hot_slots].tolist())
+        if self.decided_by_iteration is not None:
+            assert set(np.flatnonzero(mask.hot[self.decided_by_iteration]).tolist()) <= in_region
+
+    @_THOROUGH
+    @given(data=st.data())
+    def test_every_element_has_one_address(self, layout: Layout, data: st.DataObject) -> None:
+        """In range, on bursts, no two elements or matrices in one place; and the address leads back."""
+        placed = layout.place(*self.entries(data))
+        burst_bytes = data.draw(_BURSTS)
+        weights = WeightMap.of(placed.site, alignment_bytes=burst_bytes)
+        for matrix, following in pairwise(weights.matrices):
+            assert matrix.end_bytes <= following.base_bytes
+        for epoch in placed.epochs:
+            for matrix in weights.matrices:
+                _check_addresses(matrix, epoch, burst_bytes)
+
+    @_THOROUGH
+    @given(data=st.data())
+    def test_all_hot_is_the_traffic_of_row_major(self, layout: Layout, data: st.DataObject) -> None:
+        """With every column hot, all is fetched in every iteration, in one piece a matrix, and stays."""
+        entry, mask = self.entries(data)
+        placed = layout.place(entry, evolve(mask, tau=None, hot=np.ones_like(mask.hot)))
+        assert placed.fetched.all()
+        assert len(placed.epochs) == 1
+        for iteration in range(len(mask.hot)):
+            assert placed.fetched_runs(iteration) == ((0, placed.site.columns),)
+
+    @_THOROUGH
+    @given(profile=graded_profiles(min_iterations=3), taus=st.tuples(st.floats(0, 1), st.floats(0, 1)))
     def test_a_higher_threshold_never_fetches_more(
         self, layout: Layout, profile: ActivationProfile, taus: tuple[float, float]
     ) -> None:
-        """Fewer hot columns are never more to fetch."""
+        """Fewer hot columns are never more to fetch, in any iteration."""
         low, high = sorted(taus)
-        for (entry, more), (_, fewer) in zip(_entries(profile, low), _entries(profile, high), strict=True):
-            fetched = [np.count_nonzero(layout.place(entry, mask).fetched) for mask in (more, fewer)]
-            assert fetched[1] <= fetched[0]
+        self._check_no_more_fetched(layout, profile, MaskPolicy.uniform(low), MaskPolicy.uniform(high))
+
+    @_THOROUGH
+    @given(profile=graded_profiles(min_iterations=3), targets=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+    def test_a_lower_target_never_fetches_more(
+        self, layout: Layout, profile: ActivationProfile, targets: tuple[float, float]
+    ) -> None:
+        """A lower target hot ratio is a higher threshold at every site."""
+        low, high = sorted(targets)
+        self._check_no_more_fetched(layout, profile, MaskPolicy.per_layer(high), MaskPolicy.per_layer(low))
+
+    def _check_no_more_fetched(
+        self, layout: Layout, profile: ActivationProfile, more_hot: MaskPolicy, fewer_hot: MaskPolicy
+    ) -> None:
+        if not self.fewer_hot_fetch_no_more:
+            pytest.skip(
+                "decides differently for other masks, and does not promise that this is for the better"
+            )
+        _skip_unless_it_can_decide(self.decided_by_iteration, profile)
+        each = (masks_of(profile, policy).sites for policy in (more_hot, fewer_hot))
+        for entry, more, fewer in zip(profile.sites, *each, strict=True):
+            fetched_of_more, fetched_of_fewer = (
+                np.count_nonzero(layout.place(entry, mask).fetched, axis=1) for mask in (more, fewer)
+            )
+            assert (fetched_of_fewer <= fetched_of_more).all()
+
+    @_THOROUGH
+    @given(data=st.data())
+    def test_bytes_fetched_cover_bytes_needed(self, layout: Layout, data: st.DataObject) -> None:
+        """Whole bursts are never fewer bytes than what is needed; equal where vectors fill their bursts
+        and nothing cold is fetched.
+        """
+        entry, mask = self.entries(data)
+        placed = layout.place(entry, mask)
+        weights = WeightMap.of(placed.site, alignment_bytes=data.draw(_BURSTS))
+        filled = weights.padded_unit_bytes == weights.unit_bytes
+        for iteration in range(1, len(mask.hot)):
+            needed_bytes = np.count_nonzero(mask.hot[iteration]) * weights.unit_bytes
+            units = sum(count for _, count in placed.fetched_runs(iteration))
+            fetched_bytes = units * weights.padded_unit_bytes
+            assert fetched_bytes >= needed_bytes
+            if self.fetches_only_what_is_hot and filled:
+                assert fetched_bytes == needed_bytes
+
+    @_THOROUGH
+    @given(data=st.data())
+    def test_permuted_hidden_units_compute_the_same(self, layout: Layout, data: st.DataObject) -> None:
+        """A feed-forward network reads its hidden units from the slots that are fetched, in their order,
+        and gives what it gives with cold columns left out in the order of the model.
+        """
+        entry, mask = self.entries(data)
+        placed = layout.place(entry, mask)
+        network = _Network.drawn(placed.site, seed=data.draw(st.integers(0, 99)))
+        for iteration, hot in enumerate(mask.hot):
+            stored_at = placed.epoch_at(iteration).column_of_slot
+            stored = network.with_units(stored_at).with_units(placed.fetched_slots(iteration))
+            read_hot = hot[stored_at][placed.fetched_slots(iteration)]
+            assert np.array_equal(stored.output(read_hot), network.output(hot))
 
 
-def _entries(profile: ActivationProfile, tau: float) -> list[tuple[SiteProfile, SiteMask]]:
-    masks = masks_of(profile, MaskPolicy.uniform(tau))
-    return list(zip(profile.sites, masks.sites, strict=True))
+_BURSTS = st.sampled_from([2, 32, 64])
+"""Bytes in a burst; 2 is one element, which every vector fills."""
+
+
+def _skip_unless_it_can_decide(decided_by_iteration: int | None, profile: ActivationProfile) -> None:
+    if (decided_by_iteration or 0) >= profile.provenance.iterations:
+        pytest.skip("looks at later iterations than this test draws")
+
+
+def _slots_by_start(placed: SitePlacement, *, until: int | None = None) -> dict[int, tuple[int, list[int]]]:
+    """Of the epochs that begin no later than `until`: hot slots and the slot of each column, by start."""
+    return {
+        epoch.first_iteration: (epoch.hot_slots, epoch.slot_of_column.tolist())
+        for epoch in placed.epochs
+        if until is None or epoch.first_iteration <= until
+    }
+
+
+def _check_addresses(matrix: Matrix, epoch: Epoch, alignment_bytes: int) -> None:
+    taken: set[int] = set()
+    for column, slot in enumerate(epoch.slot_of_column.tolist()):
+        assert matrix.address_of(slot, 0) % alignment_bytes == 0
+        for element in range(matrix.elements):
+            address = matrix.address_of(slot, element)
+            its_bytes = range(address, address + matrix.element_bytes)
+            assert taken.isdisjoint(its_bytes)
+            taken.update(its_bytes)
+            found = matrix.element_at(address)
+            assert found is not None
+            assert (int(epoch.column_of_slot[found[0]]), found[1]) == (column, element)
+    assert matrix.base_bytes <= min(taken)
+    assert max(taken) < matrix.end_bytes
+
+
+@frozen(kw_only=True, eq=False)
+class _Network:
+    """A feed-forward network of whole numbers, so that no sum depends on its order."""
+
+    inputs: NDArray[np.int64]
+    into: tuple[NDArray[np.int64], ...]
+    """One matrix `[input, unit]`, or two where it is gated."""
+    out: NDArray[np.int64]
+    """`[unit, output]`."""
+
+    @classmethod
+    def drawn(cls, site: Site, seed: int) -> _Network:
+        random = np.random.default_rng(seed)
+        d_in, d_out, units = site.operator.d_in, site.operator.d_out, site.columns
+        return cls(
+            inputs=random.integers(-9, 10, (site.rows, d_in)),
+            into=tuple(random.integers(-9, 10, (d_in, units)) for _ in range(1 + site.operator.gated)),
+            out=random.integers(-9, 10, (units, d_out)),
+        )
+
+    def with_units(self, units: NDArray[np.int64]) -> _Network:
+        """These hidden units, in this order, in all matrices together."""
+        return evolve(self, into=tuple(matrix[:, units] for matrix in self.into), out=self.out[units])
+
+    def output(self, hot: NDArray[np.bool_]) -> NDArray[np.int64]:
+        up, *gates = (self.inputs @ matrix for matrix in self.into)
+        hidden = np.maximum(up, 0)
+        for gate in gates:
+            hidden = hidden * gate
+        return np.asarray((hidden * hot) @ self.out, np.int64)
 
 
 _SITE = Site(name="mlp", rows=8, columns=24, operator=Ffn(d_in=4, d_out=6))
@@ -433,6 +606,37 @@ class SectionContract:
             assert isinstance(body, str)
 
 
+class ExperimentContract:
+    """An experiment states a sound study, and makes something of whatever tables a run of it left."""
+
+    tables: Mapping[str, list[dict[str, Any]]] = {}
+    """Rows of tables of a run of its study, by table name."""
+
+    @pytest.fixture
+    def experiment(self) -> Experiment:
+        """The experiment under test."""
+        raise NotImplementedError
+
+    def test_its_study_is_a_study(self, experiment: Experiment) -> None:
+        """The study is one that a file could hold, and the same whenever one asks."""
+        stated = experiment.study()
+        assert study_from({"name": "contract", **stated}, where="contract").workloads
+        assert experiment.study() == stated
+
+    def test_it_compares_with_and_without_tables(self, experiment: Experiment) -> None:
+        """A run that got nowhere is compared without a crash, and each number is compared once."""
+        for tables in ({}, self.tables):
+            found = experiment.comparisons(tables)
+            keys = [(row.table, row.model, row.quantity, row.machine) for row in found]
+            assert len(set(keys)) == len(keys)
+
+    def test_it_draws_with_and_without_tables(self, experiment: Experiment) -> None:
+        """Figures have names of their own, whatever there is to draw."""
+        for tables in ({}, self.tables):
+            names = [figure.name for figure in experiment.figures(tables)]
+            assert len(set(names)) == len(names)
+
+
 CONTRACTS: Mapping[Kind, type] = {
     Kind.WORKLOAD: WorkloadContract,
     Kind.LAYOUT: LayoutContract,
@@ -442,5 +646,6 @@ CONTRACTS: Mapping[Kind, type] = {
     Kind.OBSERVER: ObserverContract,
     Kind.LISTENER: ListenerContract,
     Kind.SECTION: SectionContract,
+    Kind.EXPERIMENT: ExperimentContract,
 }
 """The contract of each kind of plugin."""

@@ -26,8 +26,8 @@ from hypothesis.extra import numpy as hnp
 from colfw.dram.counts import ChannelCounts, total
 from colfw.masks import MaskPolicy, MaskSet, SiteMask
 from colfw.placement import Epoch, Placement, SitePlacement
-from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
-from colfw.program import Advance, Buffer, Program, Repeat, Tensor, Tile, Transfer, Work
+from colfw.profile import ActivationProfile, ColumnMaxima, Provenance, SiteProfile
+from colfw.program import Advance, Buffer, Gather, Program, Repeat, Tensor, Tile, Transfer, Work
 from colfw.samples import Samples, Score
 from colfw.sites import Ffn, Site
 from colfw.thresholds import float32_floor
@@ -208,9 +208,10 @@ def profiles(draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 6) 
 
 
 def mask_policies() -> SearchStrategy[MaskPolicy]:
-    """Mask policies of all three kinds."""
+    """Mask policies of every kind."""
     uniform = thresholds().map(MaskPolicy.uniform)
-    per_layer = (st.sampled_from([0.0, 0.164, 1.0]) | st.floats(0.0, 1.0)).map(MaskPolicy.per_layer)
+    targets = st.sampled_from([0.0, 0.164, 1.0]) | st.floats(0.0, 1.0)
+    per_layer = targets.map(MaskPolicy.per_layer) | targets.map(MaskPolicy.per_layer_elements)
     return st.just(MaskPolicy.dense()) | uniform | per_layer
 
 
@@ -224,7 +225,7 @@ def site_masks(site: Site, *, iterations: int, policy: MaskPolicy) -> SearchStra
     if policy.kind is MaskKind.DENSE:
         hot = np.ones((iterations, site.columns), np.bool_)
         return st.just(SiteMask(site=site, tau=None, hot=hot))
-    tau = thresholds() if policy.kind is MaskKind.PER_LAYER else st.just(policy.value)
+    tau = thresholds() if policy.calibrated else st.just(policy.value)
     return st.builds(SiteMask, site=st.just(site), tau=tau, hot=flags(iterations, site.columns))
 
 
@@ -239,6 +240,62 @@ def mask_sets(draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 6)
 
 
 # --- placements -----------------------------------------------------------------------------------
+
+
+@st.composite
+def lasting_flags(draw: DrawFn, iterations: int, columns: int) -> Flags:
+    """Flags `[iteration, column]` that mostly stay from one iteration to the next, as hot columns do."""
+    # A few sets of columns, each for a stretch of iterations, and a few columns that differ here and there.
+    few = draw(st.integers(1, 3))
+    stretches = draw(st.lists(st.integers(0, few - 1), min_size=iterations, max_size=iterations).map(sorted))
+    lasting: Flags = (draw(_bytes_of(few, columns)) % 2 == 1)[stretches]
+    odd = draw(st.lists(st.tuples(st.integers(0, iterations - 1), st.integers(0, columns - 1)), max_size=3))
+    for iteration, column in odd:
+        lasting[iteration, column] ^= True
+    return lasting
+
+
+@st.composite
+def observed_masks(
+    draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 16, max_columns: int = 12
+) -> tuple[SiteProfile, SiteMask]:
+    """One site's profile, and its mask at one threshold, over enough iterations for hot sets to change."""
+    site = draw(sites(max_columns=max_columns))
+    iterations = draw(st.integers(min_iterations, max_iterations))
+    shape = iterations, site.columns
+    mixed = _bytes_of(*shape).map(lambda drawn: drawn % 2 == 1)
+    hot = draw(lasting_flags(*shape) | mixed | flags(*shape))
+    return _with_maxima(site, np.where(hot, 2, 1)), SiteMask(site=site, tau=1.0, hot=hot)
+
+
+@st.composite
+def graded_profiles(
+    draw: DrawFn, *, min_iterations: int = 1, max_iterations: int = 6, max_columns: int = 12
+) -> ActivationProfile:
+    """Profiles of one site whose maxima lie in 0..1 and often differ: what thresholds in 0..1 part."""
+    site = draw(sites(max_columns=max_columns))
+    iterations = draw(st.integers(min_iterations, max_iterations))
+    entry = _with_maxima(site, draw(_bytes_of(iterations, site.columns)) / 255)
+    return ActivationProfile(
+        provenance=draw(provenances(iterations=iterations)), thresholds=(), sites=(entry,)
+    )
+
+
+def _bytes_of(rows: int, columns: int) -> SearchStrategy[NDArray[np.uint8]]:
+    # Unlike hypothesis' own arrays, not filled up with one value: rows and columns differ.
+    size = rows * columns
+    drawn = st.binary(min_size=size, max_size=size)
+    return drawn.map(lambda content: np.frombuffer(content, np.uint8).reshape(rows, columns))
+
+
+def _with_maxima(site: Site, maxima: NDArray[Any]) -> SiteProfile:
+    iterations = len(maxima)
+    return SiteProfile(
+        site=site,
+        maxima=maxima.astype(np.float32),
+        exceeding=np.zeros((iterations, 0), np.int64),
+        elements=np.full(iterations, site.rows * site.columns, np.int64),
+    )
 
 
 def bijections(columns: int) -> SearchStrategy[NDArray[np.int64]]:
@@ -295,11 +352,25 @@ def transfers(draw: DrawFn) -> Transfer:
     )
 
 
+@st.composite
+def gathers(draw: DrawFn) -> Gather:
+    """Runs of several sizes, some one right after the other, between a few tensors and buffers."""
+    sizes = np.array(draw(st.lists(st.integers(1, 32), min_size=1, max_size=4)), np.int64)
+    gaps = draw(st.lists(st.integers(0, 16), min_size=len(sizes), max_size=len(sizes)))
+    return Gather.of(
+        tensor=draw(st.sampled_from(_TENSORS)),
+        buffer=draw(st.sampled_from(_BUFFERS)),
+        direction=draw(st.sampled_from(("read", "write"))),
+        offsets_bytes=np.cumsum(sizes + np.array(gaps, np.int64)) - sizes,
+        run_bytes=sizes,
+    )
+
+
 def tiles() -> SearchStrategy[Tile]:
     """Tiles with a few transfers, or with none."""
     return st.builds(
         Tile,
-        transfers=st.lists(transfers(), max_size=2).map(tuple),
+        transfers=st.lists(transfers() | gathers(), max_size=2).map(tuple),
         compute_core_cycles=st.integers(0, 100),
         other_core_cycles=st.integers(0, 10),
         waiting_core_cycles=st.integers(0, 10),
@@ -365,10 +436,7 @@ def _rounds(step: Repeat, moved: Mapping[str, int]) -> Iterator[Tile]:
 
 
 def _moved(tile: Tile, moved: Mapping[str, int]) -> Tile:
-    shifted = (
-        evolve(transfer, offset_bytes=transfer.offset_bytes + moved.get(transfer.tensor, 0))
-        for transfer in tile.transfers
-    )
+    shifted = (transfer.moved_on(moved.get(transfer.tensor, 0)) for transfer in tile.transfers)
     return evolve(tile, transfers=tuple(shifted))
 
 

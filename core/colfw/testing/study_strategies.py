@@ -113,6 +113,7 @@ def studies(draw: st.DrawFn) -> Study:
         seeds=draw(_distinct(st.integers(min_value=0, max_value=2**63 - 1), min_size=1)),
         thresholds=draw(thresholds()),
         target_hot_ratios=draw(_distinct(st.floats(min_value=0, max_value=1))),
+        target_element_ratios=draw(_distinct(st.floats(min_value=0, max_value=1))),
         metrics=draw(_distinct(plugin_choices())),
         mask_reuse=draw(st.sampled_from(Reuse)),
         device=draw(st.sampled_from(["cpu", "cuda", "cuda:1"])),

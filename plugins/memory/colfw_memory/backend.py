@@ -30,7 +30,7 @@ class SimulatedDram:
         self.device = resolve(
             spec, timing_overrides=self.config.timing, organisation_overrides=self.config.organisation
         )
-        check(self.device, refreshed=self.config.refresh is Refresh.ALL_BANK)
+        check(self.device, refreshed=self.config.refresh is not Refresh.NONE)
         self.channels = spec.channels if self.config.channels is None else self.config.channels
         self._runner: Runner | None = None
         mapping = spec.mapping if self.config.mapping is None else self.config.mapping

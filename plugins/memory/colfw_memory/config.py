@@ -18,9 +18,12 @@ class Scheduler(StrEnum):
 
 
 class Refresh(StrEnum):
-    """What is refreshed."""
+    """What is refreshed, and when."""
 
     ALL_BANK = "all-bank"
+    """All banks, as soon as it falls due."""
+    POSTPONED = "postponed"
+    """All banks; while a program runs, what falls due waits for the next tile, for 8 intervals at most."""
     NONE = "none"
 
 

@@ -26,6 +26,7 @@ from colfw.plugins import Candidate, Owner, PluginPolicy, load_plugins
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
 from colfw.records import (
     AcceleratorSpec,
+    ExperimentSpec,
     LayoutSpec,
     ListenerSpec,
     MemorySpec,
@@ -33,10 +34,11 @@ from colfw.records import (
     SectionSpec,
     WorkloadSpec,
 )
+from colfw.report.figures import Figure
 from colfw.report.schemas import SCHEMAS
 from colfw.store.objects import ObjectStore
 from colfw.store.runs import list_runs
-from colfw.store.tables import read_parquet
+from colfw.store.tables import Column, Table, TableSchema, read_parquet
 from colfw.study import study_from
 from colfw.vocabulary import SourceKind
 from colfw_tiny import plugin as tiny
@@ -46,9 +48,10 @@ from colfw_tiny.machine import TinyArray, TinyBus
 from colfw_tiny.workload import TinyDenoiser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from colfw.comparison import Comparison
     from colfw.engine.run import Run
     from colfw.masks import SiteMask
     from colfw.placement import SitePlacement
@@ -211,6 +214,24 @@ class Scribbling:
         raise RuntimeError("out of ink")
 
 
+class Doodling:
+    """An experiment whose second figure has the name of its first."""
+
+    def study(self) -> Mapping[str, Any]:
+        raise AssertionError("the study names the experiment itself")
+
+    def comparisons(self, tables: Mapping[str, Any]) -> Sequence[Comparison]:
+        return ()
+
+    def figures(self, tables: Mapping[str, Any]) -> Sequence[Figure]:
+        rows = [{"layout": row["layout"]} for row in tables["totals"][:1]]
+        layout = Column("layout", "text", "name", "The layout")
+        schema = TableSchema(name="doodle", meaning="A layout", columns=(layout,), key=("layout",))
+        chart = {"mark": "bar", "encoding": {"x": {"field": "layout"}}, "data": {"name": "rows"}}
+        doodle = Figure(title="A doodle", caption="Drawn twice.", data=Table(schema, rows), chart=chart)
+        return (doodle, doodle)
+
+
 class Hooks:
     """Declares all of them."""
 
@@ -281,12 +302,34 @@ class Sections:
         yield SectionSpec(name="scribbling", summary="Raises", api_version=1, factory="fake_run:Scribbling")
 
 
+class Experiments:
+    """Declares the experiment."""
+
+    @hookimpl
+    def colfw_experiments(self) -> Iterator[ExperimentSpec]:
+        yield ExperimentSpec(
+            name="doodling", summary="Draws", api_version=1, factory="fake_run:Doodling", group="ablation"
+        )
+
+
 # --- running --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fake_run", sys.modules[__name__])
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a test about figures waits for them: drawing takes three times as long as these small runs."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("colfw.report.figures.standard.standard_figures", lambda tables: ())
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asked for by a test that looks at the figures of every run."""
 
 
 def registry_with(*hooks: type) -> Registry:
@@ -412,7 +455,7 @@ def test_equal_programs_are_run_once(tmp_path: Path) -> None:
     [task] = [result.task for result in ended.results if result.task.step == "simulate"]
     stored = ObjectStore(tmp_path / "cache").find(task.digest)
     assert stored is not None
-    assert len(json.loads(stored.file("channels.json").read_bytes())["programs"]) == len(sites)
+    assert len(json.loads(stored.file("timings.json").read_bytes())["programs"]) == len(sites)
 
 
 def test_nan_in_an_activation_names_site_and_iteration(tmp_path: Path) -> None:
@@ -477,6 +520,21 @@ def test_a_section_that_cannot_be_rendered_loses_no_table(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.usefixtures("drawn")
+def test_a_figure_that_cannot_be_drawn_loses_no_other(tmp_path: Path) -> None:
+    """The figures of the run and of the experiment are there; the owner of the bad one is named."""
+    ended = run(tmp_path, Experiments, experiments=["doodling"])
+    drawn = {path.name for path in (ended.directory.path / "figures").iterdir()}
+    assert {"doodle.svg", "doodle.csv", "time-breakdown.pdf", "cycle-reduction.vl.json"} <= drawn
+    page = (ended.directory.path / "report.html").read_text(encoding="utf-8")
+    assert page.index("A doodle") < page.index("Where the time of the dense run goes")
+    (notice,) = ended.notices
+    assert notice.startswith(
+        "experiment 'doodling' of bad-luck 1.3: figures: two figures are called 'doodle'"
+    )
+    assert not any("figures" in name for name in ended.manifest.tables)
+
+
 def test_a_damaged_result_is_computed_again_and_said_so(tmp_path: Path) -> None:
     """What was cut short on disk is set aside, never used."""
     first = run(tmp_path)
@@ -516,8 +574,8 @@ def test_an_estimate_rests_on_what_was_measured(tmp_path: Path) -> None:
     afresh = estimate(plan, store, fresh=True)
     assert afresh.seconds is not None
     assert afresh.seconds > 0
-    kept = [path for path in (tmp_path / "cache").rglob("*.*") if path.suffix in (".json", ".safetensors")]
-    taken_bytes = sum(path.stat().st_size for path in kept)
+    files = [path for path in (tmp_path / "cache").rglob("*.*") if path.suffix in (".json", ".safetensors")]
+    taken_bytes = sum(path.stat().st_size for path in files if path.parent.name != "figures")
     assert taken_bytes / 2 < afresh.disk_bytes < 2 * taken_bytes
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from colfw.errors import InvariantError
-from colfw.masks import MaskPolicy, masks_of
+from colfw.masks import MaskPolicy, calibrate_elements, masks_of
 from colfw.placement import Epoch, Placement, SitePlacement
 from colfw.report.build import Result, Sources, build_tables
 from colfw.report.html import render
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from colfw.profile import ActivationProfile
 
 TAU, RHO = MaskPolicy.uniform(0.5), MaskPolicy.per_layer(0.5)
+ETA = MaskPolicy.per_layer_elements(0.5)
 DENSE = MaskPolicy.dense()
 WHERE = {"workload": "it", "seed": 3}
 
@@ -64,7 +65,10 @@ def case(folder: Path, profile: ActivationProfile, mask: MaskPolicy, core_cycles
         for m in masks.sites
     )
     totals = attrs.asdict(timing(core_cycles), filter=attrs.filters.exclude("channels"))
-    rows = [{"site": m.site.name, "iteration": i, **totals} for m in masks.sites for i in range(len(m.hot))]
+    sites = [
+        {"site": m.site.name, "iteration": i, "program": 0} for m in masks.sites for i in range(len(m.hot))
+    ]
+    program = {"timing": totals, "bytes_of_tensor": {"up": 3, "down": 4}, "channels": []}
     context = {"layout": "plain", "mask": mask.label}
     place = stored(
         folder / f"place-{mask.label}",
@@ -77,8 +81,7 @@ def case(folder: Path, profile: ActivationProfile, mask: MaskPolicy, core_cycles
         folder / f"simulate-{mask.label}",
         "simulate",
         {**context, "machine": "m"},
-        timings__json=json.dumps(rows).encode(),
-        channels__json=b'{"sites": [], "programs": []}',
+        timings__json=json.dumps({"sites": sites, "programs": [program]}).encode(),
     )
     return [place, simulate]
 
@@ -110,6 +113,29 @@ def test_shares_follow_from_the_hot_columns(
     assert {row["mask"] for row in tables["calibration"].rows} == {RHO.label}
     assert all(float(row["hot_ratio"] or 0) <= 0.5 for row in tables["calibration"].rows)
     assert {row["evidence"] for row in rows} == {profile.provenance.source.evidence}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=15)
+@given(profile=profiles(min_iterations=1, max_iterations=3))
+def test_a_target_of_elements_says_how_exact_it_is(
+    tmp_path_factory: pytest.TempPathFactory, profile: ActivationProfile
+) -> None:
+    """Beside its threshold stands the next lower counted one, which misses; targets of columns are exact.
+
+    A run of one iteration has no calibration at all.
+    """
+    start = measured(tmp_path_factory.mktemp("report"), profile)
+    tables = build_tables(Sources([start], [RHO, ETA], [0.5]))
+    rows = tables["calibration"].rows if "calibration" in tables else []
+    kinds = {RHO.label: "columns", ETA.label: "elements"} if profile.provenance.iterations > 1 else {}
+    assert {str(row["mask"]): row["target_of"] for row in rows} == kinds
+    for row in rows:
+        if row["mask"] == RHO.label:
+            assert (row["missed_tau"], row["missed_share"]) == (None, None)
+            continue
+        found = calibrate_elements(profile, str(row["site"]), 0.5)
+        assert (row["tau"], row["missed_tau"]) == (found.tau, found.missed_tau)
+        assert row["missed_share"] is None or float(row["missed_share"]) > 0.5
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=5)
@@ -161,3 +187,32 @@ def test_the_page_escapes_what_is_not_its_own_and_explains_every_column() -> Non
     assert "a &lt; b" in page
     for schema in SCHEMAS.values():
         assert all(page.count(column.name) >= 1 for column in schema.columns)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=5)
+@given(profile=profiles(min_iterations=3, max_iterations=3))
+def test_the_parts_of_a_reduction_add_up(
+    tmp_path_factory: pytest.TempPathFactory, profile: ActivationProfile
+) -> None:
+    """Work, traffic and locality sum to the reduction; equal bytes save nothing by traffic."""
+    folder = tmp_path_factory.mktemp("report")
+    start = measured(folder, profile)
+    tables = tables_of([start, *case(folder, profile, DENSE, 80), *case(folder, profile, TAU, 40)])
+    (row,) = tables["reductions"].rows
+    parts = [row[name] or 0.0 for name in ("by_work", "by_traffic", "by_locality")]
+    assert row["cycle_reduction"] == 0.5
+    assert sum(parts) == pytest.approx(0.5)
+    assert row["by_traffic"] == 0.0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=5)
+@given(profile=profiles(max_iterations=3))
+def test_traffic_is_added_up_by_tensor(
+    tmp_path_factory: pytest.TempPathFactory, profile: ActivationProfile
+) -> None:
+    """Each site's tensors have what all its iterations moved."""
+    folder = tmp_path_factory.mktemp("report")
+    rows = tables_of([measured(folder, profile), *case(folder, profile, DENSE, 80)])["traffic"].rows
+    steps = profile.provenance.iterations
+    assert {(row["tensor"], row["moved_bytes"]) for row in rows} == {("up", 3 * steps), ("down", 4 * steps)}
+    assert len(rows) == 2 * len(profile.sites)

@@ -14,14 +14,17 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
+from colfw.masks import hot_columns
 from colfw.program import Advance, Repeat, Tile, Transfer
 from colfw.sites import check_distinct
 from colfw.testing import strategies
 from colfw.testing.strategies import (
     activation_values,
     activations,
+    graded_profiles,
     mask_policies,
     mask_sets,
+    observed_masks,
     observed_runs,
     placements,
     profiles,
@@ -46,9 +49,9 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import SearchStrategy
 
-    from colfw.masks import MaskSet
+    from colfw.masks import MaskSet, SiteMask
     from colfw.placement import Placement
-    from colfw.profile import ActivationProfile
+    from colfw.profile import ActivationProfile, SiteProfile
     from colfw.program import Program, Step
     from colfw.sites import Site
     from colfw.testing.strategies import ObservedRun
@@ -135,6 +138,34 @@ def test_masks_obey_their_policy(masks: MaskSet) -> None:
             assert mask.tau == masks.policy.value
         else:
             assert mask.tau is not None
+
+
+@given(observed_masks())
+def test_observed_masks_are_those_of_their_profile(drawn: tuple[SiteProfile, SiteMask]) -> None:
+    """The mask is what its threshold makes of the profile's maxima."""
+    profile, mask = drawn
+    assert mask.site == profile.site
+    assert mask.tau is not None
+    assert np.array_equal(hot_columns(profile.maxima, mask.tau), mask.hot)
+
+
+def test_hot_sets_last_and_change() -> None:
+    """Some masks keep a hot set for ten iterations and then another for as long as that."""
+
+    def lasts_and_changes(drawn: tuple[SiteProfile, SiteMask]) -> bool:
+        hot = drawn[1].hot
+        changes = np.flatnonzero((hot[1:] != hot[:-1]).any(axis=1)) + 1
+        return bool(changes.size == 1 and min(changes[0], len(hot) - changes[0]) >= 10)
+
+    assert occurs(observed_masks(min_iterations=24, max_iterations=24), lasts_and_changes)
+
+
+@given(graded_profiles(min_iterations=2))
+def test_graded_maxima_can_be_parted(profile: ActivationProfile) -> None:
+    """One site, whose maxima lie where thresholds in 0..1 part them."""
+    (entry,) = profile.sites
+    assert entry.iterations == profile.provenance.iterations >= 2
+    assert 0 <= entry.maxima.min() <= entry.maxima.max() <= 1
 
 
 @given(placements())
@@ -245,10 +276,11 @@ def test_masks_have_every_kind(kind: MaskKind) -> None:
         (profiles(), lambda profile: not profile.thresholds),
         (profiles(), lambda profile: len(profile.sites) > 1 and bool(profile.statistics)),
         (placements(), lambda placement: any(len(entry.epochs) == 3 for entry in placement.sites)),
+        (graded_profiles(), lambda profile: len(np.unique(profile.sites[0].maxima)) > 20),
         (samples(), lambda made: made.data.dtype == np.uint8 and made.mask_digest),
         (scores(), lambda score: score.interval_low is not None),
     ],
-    ids=["minus-zero", "no-grid", "statistics", "three-epochs", "masked-bytes", "interval"],
+    ids=["minus-zero", "no-grid", "statistics", "three-epochs", "graded", "masked-bytes", "interval"],
 )
 def test_what_is_rare_occurs(drawn: SearchStrategy[Any], wanted: Callable[[Any], bool]) -> None:
     """Negative zero, a profile without a grid, further statistics, several epochs and the like are drawn."""

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from colfw.dram.device import Device, DeviceCommand
     from colfw.dram.requests import Trace
-    from colfw.program import Program, Tile, Transfer
+    from colfw.program import Move, Program, Tile
 
 QUEUE_REQUESTS = 32
 """Of the read queue, and of the write queue."""
 HIGH_WATERMARK = Fraction(8, 10)
 LOW_WATERMARK = Fraction(2, 10)
+POSTPONED_INTERVALS = 8
+"""Of refresh, at most, that a controller may be behind."""
 
 Scheduler = Literal["frfcfs", "frfcfs-row-hit"]
 Writes = Literal["read-latency", "served", "posted"]
@@ -197,6 +199,9 @@ class Channel:
         self.returning: deque[Request] = deque()
         """Reads whose RD is issued or that were forwarded, in that order."""
         self.refreshes_waiting: deque[Node] = deque()
+        self.refreshes_postponed: deque[Node] = deque()
+        """Due as well, but nobody has called for them."""
+        self.postpones = False
         self.write_mode = False
         self.log: list[Command] = []
         self.counts = Counts()
@@ -228,8 +233,17 @@ class Channel:
         return True
 
     @property
+    def has_nothing_to_serve(self) -> bool:
+        return not (self.read_queue or self.write_queue or self.active)
+
+    @property
     def is_idle(self) -> bool:
-        return not (self.read_queue or self.write_queue or self.active or self.returning)
+        return self.has_nothing_to_serve and not self.returning
+
+    def call_refreshes(self) -> None:
+        """Postpone no longer what has fallen due."""
+        self.refreshes_waiting.extend(self.refreshes_postponed)
+        self.refreshes_postponed.clear()
 
     # --- one clock --------------------------------------------------------------------------------------
 
@@ -237,7 +251,8 @@ class Channel:
         self.counts.cycles += 1
         self.complete_reads(clock)
         if self.refreshes and clock % self.refresh_interval_clocks == 0:
-            self.refreshes_waiting.extend(self.refresh_scopes)
+            due = self.refreshes_postponed if self.postpones else self.refreshes_waiting
+            due.extend(self.refresh_scopes)
             self.counts.refreshes_due += len(self.refresh_scopes)
         for bus in self.buses:
             self.issue_one(bus, clock)
@@ -371,7 +386,7 @@ class Channel:
         left = [*self.read_queue, *self.write_queue, *self.active]
         self.counts.left_over = len(left)
         self.counts.undecided = sum(not request.decided for request in left)
-        self.counts.refreshes_waiting = len(self.refreshes_waiting)
+        self.counts.refreshes_waiting = len(self.refreshes_waiting) + len(self.refreshes_postponed)
         return self.counts
 
 
@@ -467,12 +482,19 @@ class OracleRun:
         return self.core_cycles - self.compute_core_cycles - self.other_core_cycles
 
 
+def runs_of(move: Move) -> Iterator[tuple[int, int]]:
+    """Where in its tensor each run of a transfer begins, and how many bytes it has."""
+    for offset_bytes, run_bytes, runs, stride_bytes in move.strided_runs.tolist():
+        for run in range(runs):
+            yield offset_bytes + run * stride_bytes, run_bytes
+
+
 @define(eq=False, kw_only=True)
 class Burst:
     """One request that a program makes, and when it was taken."""
 
     tile: TileRun
-    transfer: Transfer
+    transfer: Move
     address: int
     taken_at: int | None = None
 
@@ -522,8 +544,10 @@ class FrontEnd:
         requests_per_clock: int,
         writes: Writes,
         window_requests: int | None,
+        postpone: bool,
     ) -> None:
         self.device = device
+        self.postpone = postpone
         self.program = program
         self.channels = channels
         self.mapping = mapping
@@ -552,6 +576,8 @@ class FrontEnd:
         self.taken = 0
         self.last_done_at = 0
         """When the latest read completed or the latest write was served."""
+        self.entered = 0
+        """How many tiles the loads have come to."""
 
     def bursts(self, tile: TileRun, direction: str) -> Iterator[Burst]:
         """Run by run, every burst that a run touches, from low to high addresses."""
@@ -560,9 +586,9 @@ class FrontEnd:
         for transfer in tile.tile.transfers:
             if transfer.direction != direction:
                 continue
-            for run in range(transfer.runs):
-                first = base[transfer.tensor] + transfer.offset_bytes + run * transfer.stride_bytes
-                last = first + transfer.run_bytes - 1
+            for offset_bytes, run_bytes in runs_of(transfer):
+                first = base[transfer.tensor] + offset_bytes
+                last = first + run_bytes - 1
                 for number in range(first // burst_bytes, last // burst_bytes + 1):
                     yield Burst(tile=tile, transfer=transfer, address=number * burst_bytes)
 
@@ -610,9 +636,7 @@ class FrontEnd:
 
     def may_load(self, burst: Burst, clock: int) -> bool:
         tile, tensor, buffer = burst.tile, burst.transfer.tensor, burst.transfer.buffer
-        while self.ended < len(self.tiles) and self.tiles[self.ended].has_ended(clock):
-            self.ended += 1
-        if tile.number - self.ended > max(self.slots.values()):
+        if not self.is_within_lead(tile, clock):
             return False
         filled = sum(other.loads_into(buffer) for other in self.tiles[self.ended : tile.number])
         if filled >= self.slots[buffer]:
@@ -623,13 +647,58 @@ class FrontEnd:
             if tensor in other.last_store_to
         )
 
+    def is_within_lead(self, tile: TileRun, clock: int) -> bool:
+        """Whether loads may run ahead as far as this tile."""
+        while self.ended < len(self.tiles) and self.tiles[self.ended].has_ended(clock):
+            self.ended += 1
+        return tile.number - self.ended <= max(self.slots.values(), default=1)
+
+    # --- refreshes that are postponed ---------------------------------------------------------------------
+
+    def call_refreshes(self) -> None:
+        for channel in self.channels:
+            channel.call_refreshes()
+
+    def enter_tiles(self, clock: int) -> None:
+        """Whenever the loads come to a tile, what fell due during the one before is refreshed."""
+        while self.entered < len(self.tiles):
+            tile = self.tiles[self.entered]
+            if self.loads and self.loads[0].tile.number < tile.number:
+                return
+            if not self.is_within_lead(tile, clock):
+                return
+            self.entered += 1
+            self.call_refreshes()
+
+    def call_what_waits_too_long(self) -> None:
+        for channel in self.channels:
+            if len(channel.refreshes_postponed) >= POSTPONED_INTERVALS * len(channel.refresh_scopes):
+                channel.call_refreshes()
+
+    def notice_rest(self, clock: int) -> None:
+        """Nothing is postponed while nothing waits and nothing can go until a computation ends."""
+        at_rest = all(channel.has_nothing_to_serve for channel in self.channels)
+        at_rest = at_rest and not all(tile.has_ended(clock) for tile in self.tiles)
+        if at_rest:
+            self.call_refreshes()
+        for channel in self.channels:
+            channel.postpones = not at_rest
+
     # --- the port ---------------------------------------------------------------------------------------
 
     def act(self, clock: int) -> None:
         """A clock's turns: the next store, else the next load; what is refused lets nothing pass."""
         self.time_computations()
+        if self.postpone:
+            self.call_what_waits_too_long()
+            for channel in self.channels:
+                channel.postpones = True
         for _ in range(self.requests_per_clock):
+            if self.postpone:
+                self.enter_tiles(clock)
             burst = self.next_store(clock) or self.next_load(clock)
+            if burst is None and self.postpone:
+                self.notice_rest(clock)
             if burst is None or not self.offer(burst, clock):
                 return
             burst.taken_at = clock
@@ -706,6 +775,7 @@ def run(
     mapping: Mapping | None = None,
     scheduler: Scheduler = "frfcfs",
     refresh: bool = True,
+    postpone: bool = False,
     requests_per_clock: int = 1,
     writes: Writes = "read-latency",
     window_requests: int | Literal["of the program"] | None = "of the program",
@@ -720,6 +790,7 @@ def run(
         requests_per_clock=requests_per_clock,
         writes=writes,
         window_requests=program.window_requests if window_requests == "of the program" else window_requests,
+        postpone=refresh and postpone,
     )
     for clock in itertools.count(1):
         ends_at = front_end.ends_at()

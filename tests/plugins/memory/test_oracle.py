@@ -497,9 +497,9 @@ def test_every_burst_is_served_whatever_the_program(
     base = {tensor.name: tensor.base_bytes for tensor in drawn.tensors}
     for step in unrolled(drawn.steps):
         for transfer in step.transfers:
-            for run in range(transfer.runs):
-                first = base[transfer.tensor] + transfer.offset_bytes + run * transfer.stride_bytes
-                touched = {byte // BURST_BYTES for byte in range(first, first + transfer.run_bytes)}
+            for offset_bytes, run_bytes in oracle.runs_of(transfer):
+                first = base[transfer.tensor] + offset_bytes
+                touched = {byte // BURST_BYTES for byte in range(first, first + run_bytes)}
                 asked[transfer.direction] += len(touched)
     [counts] = found.counts
     assert (counts.reads, counts.writes) == (asked["read"], asked["write"])

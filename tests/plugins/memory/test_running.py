@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from colfw.errors import ColfwError
-from colfw.program import Advance, Buffer, Program, Repeat, Tensor, Tile, Transfer
+from colfw.program import Advance, Buffer, Gather, Program, Repeat, Tensor, Tile, Transfer
 from colfw.testing.strategies import slot_sizes_bytes, tensor_sizes_bytes
 from colfw_memory import standards
 from colfw_memory.backend import SimulatedDram
@@ -22,7 +23,6 @@ from colfw_memory.controller.memo import Memo
 if TYPE_CHECKING:
     from types import ModuleType
 
-    import numpy as np
     from hypothesis.strategies import DrawFn
 
 TENSORS = ("weights", "inputs", "outputs")
@@ -55,9 +55,24 @@ def transfers(draw: DrawFn) -> Transfer:
 
 
 @st.composite
+def gathers(draw: DrawFn) -> Gather:
+    """A few runs of several sizes, one after the other or far apart, as a layout leaves them."""
+    sizes = draw(st.lists(st.sampled_from([32, 64, 100, 640, 2304]), min_size=1, max_size=6))
+    gaps = draw(st.lists(st.sampled_from([0, 64, 640, 5000]), min_size=len(sizes), max_size=len(sizes)))
+    ends = np.cumsum(np.array(sizes) + np.array(gaps))
+    return Gather.of(
+        tensor=draw(st.sampled_from(TENSORS)),
+        buffer=draw(st.sampled_from(BUFFERS)),
+        direction=draw(st.sampled_from(["read", "read", "write"])),
+        offsets_bytes=ends - np.array(sizes),
+        run_bytes=np.array(sizes),
+    )
+
+
+@st.composite
 def tiles(draw: DrawFn) -> Tile:
     return Tile(
-        transfers=tuple(draw(st.lists(transfers(), max_size=3))),
+        transfers=tuple(draw(st.lists(transfers() | gathers(), max_size=3))),
         compute_core_cycles=draw(st.sampled_from([0, 0, 1, 7, 50, 300, 2000])),
         other_core_cycles=draw(st.sampled_from([0, 0, 3])),
         waiting_core_cycles=draw(st.sampled_from([0, 0, 5])),
@@ -159,7 +174,8 @@ def test_a_program_runs_as_the_plain_rules_say(
         program,
         channels=memory.channels,
         scheduler=ORACLE_NAMES[config.scheduler],
-        refresh=config.refresh is Refresh.ALL_BANK,
+        refresh=config.refresh is not Refresh.NONE,
+        postpone=config.refresh is Refresh.POSTPONED,
         requests_per_clock=config.requests_per_clock,
         writes=config.writes.value,
     )

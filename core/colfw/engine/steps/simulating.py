@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from attrs import frozen
 
 from colfw.engine.steps.placing import MASKS_FILE, PLACEMENT_FILE
 from colfw.engine.steps.profiling import PROFILE_FILE
@@ -17,6 +16,7 @@ from colfw.placement import Placement
 from colfw.plugins import guarded
 from colfw.profile import ActivationProfile
 from colfw.protocols import LoweringRequest
+from colfw.store.objects import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from colfw.protocols import Memory
 
 TIMINGS_FILE = "timings.json"
-CHANNELS_FILE = "channels.json"
-"""What the channels of the memory counted: of each program that was run, and which site asked for it."""
+"""Of each program that was run, its timing, what its channels counted, and which tensors it moved; and
+which site asked for it in which iteration."""
 
 _LATENCIES = "read_latency_clocks"
 
@@ -37,48 +37,79 @@ _LATENCIES = "read_latency_clocks"
 def simulate(job: Job) -> None:
     """Time every site of every iteration; each answer is held against the program that it answers."""
     accelerator = job.make("accelerator")
-    clock = _Simulation(job.make("memory"), str(job.choice("memory").registered))
-    rows: list[dict[str, Any]] = []
+    clock = _Simulation(_memory_of(job))
     sites: list[dict[str, Any]] = []
     for request in _requests(job):
         with guarded(str(job.choice("accelerator").registered), "while it lowered a site"):
             program = accelerator.lower(request)
-        ran = clock.run(program)
-        where = {"site": request.site.name, "iteration": request.iteration}
-        rows.append({**where, **ran.totals})
-        sites.append({**where, "program": ran.number})
-        job.advance(float(len(rows)))
-    job.write(TIMINGS_FILE, json.dumps(rows).encode())
-    job.write(CHANNELS_FILE, json.dumps({"sites": sites, "programs": clock.channels}).encode())
+        number = clock.run(program)
+        sites.append({"site": request.site.name, "iteration": request.iteration, "program": number})
+        job.advance(float(len(sites)))
+    job.write(TIMINGS_FILE, json.dumps({"sites": sites, "programs": clock.programs}).encode())
 
 
-@frozen
-class _Ran:
-    """A program that was run: where it comes among them, and its timing without the channels."""
+_PROGRAMS_KEPT = 4096
+"""With what was found of them: some tens of kilobytes each."""
+_MEMORIES_KEPT = 2
+"""A study has few machines; what a memory has learnt of one task saves time in the next."""
+_memories: dict[str, _RememberedMemory] = {}
 
-    number: int
-    totals: dict[str, Any]
+
+def _memory_of(job: Job) -> _RememberedMemory:
+    """The memory of a task: the one that an earlier task of this process left, if it is the same."""
+    digest = digest_of(job.task.payload["plugins"]["memory"])
+    if digest not in _memories:
+        if len(_memories) >= _MEMORIES_KEPT:
+            del _memories[next(iter(_memories))]
+        _memories[digest] = _RememberedMemory(job.make("memory"), str(job.choice("memory").registered))
+    return _memories[digest]
 
 
 class _Simulation:
-    """Runs programs; equal programs are run once, because a memory is deterministic."""
+    """The programs of one task, numbered as they are first met."""
+
+    def __init__(self, memory: _RememberedMemory) -> None:
+        self._memory = memory
+        self._numbers: dict[int, int] = {}
+        self.programs: list[dict[str, Any]] = []
+        """What is kept of each program."""
+
+    def run(self, program: Program) -> int:
+        """The number of a program among those of this task."""
+        found = self._memory.run(program)
+        # Equal programs have one record, whichever task ran it first.
+        if id(found) not in self._numbers:
+            self._numbers[id(found)] = len(self.programs)
+            self.programs.append(found)
+        return self._numbers[id(found)]
+
+
+class _RememberedMemory:
+    """A memory and what it said of the programs that it ran last: it is deterministic, so equal ones are
+    run once.
+    """
 
     def __init__(self, memory: Memory, owner: str) -> None:
         self._memory = memory
         self._owner = owner
-        self._known: dict[Program, _Ran] = {}
-        self.channels: list[list[dict[str, Any]]] = []
-        """Of each program that was run, what its channels counted."""
+        self._known: dict[Program, dict[str, Any]] = {}
 
-    def run(self, program: Program) -> _Ran:
+    def run(self, program: Program) -> dict[str, Any]:
         if program not in self._known:
-            with guarded(self._owner, "while it ran a program"):
-                timing = self._memory.run(program)
-                timing.check_answers(program)
-            totals = attrs.asdict(timing, filter=attrs.filters.exclude("channels"))
-            self._known[program] = _Ran(len(self.channels), totals)
-            self.channels.append([self._counted(counts) for counts in timing.channels])
+            if len(self._known) >= _PROGRAMS_KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[program] = self._simulated(program)
         return self._known[program]
+
+    def _simulated(self, program: Program) -> dict[str, Any]:
+        with guarded(self._owner, "while it ran a program"):
+            timing = self._memory.run(program)
+            timing.check_answers(program)
+        return {
+            "timing": attrs.asdict(timing, filter=attrs.filters.exclude("channels")),
+            "bytes_of_tensor": dict(program.work.bytes_of_tensor),
+            "channels": [self._counted(counts) for counts in timing.channels],
+        }
 
     def _counted(self, counts: ChannelCounts) -> dict[str, Any]:
         """The totals of a channel, and of its read latencies a few numbers instead of every one."""

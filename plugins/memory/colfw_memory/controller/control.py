@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING
 
 from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.front_end import (
+    AT_FIRST_PIECE,
+    CALLED,
+    CALLING,
     CLAIMED_OUT,
     CLOCK,
     COMPUTE,
+    COMPUTED_SEEN,
     COMPUTED_UNTIL,
     COMPUTING,
     CORE_DENOMINATOR,
@@ -27,6 +31,7 @@ from colfw_memory.controller.front_end import (
     FREED_AT,
     FREED_OUT,
     LAST_TAKEN,
+    LATEST_CALL,
     LEFT,
     LOAD_FROM,
     LOAD_PASSED,
@@ -34,6 +39,8 @@ from colfw_memory.controller.front_end import (
     LOAD_TAG,
     LOADS,
     ORDINAL,
+    POSTPONED_EVERY,
+    POSTPONED_INTERVALS,
     RUN,
     STORE_PIECE,
     STORES,
@@ -41,6 +48,7 @@ from colfw_memory.controller.front_end import (
     TAKEN_STORES,
     TILE_AT,
     TILE_COMPLETE,
+    TILE_PASSED,
     TILE_WAITING,
     TRANSFER,
     WATCHED_TAG,
@@ -97,7 +105,7 @@ def _end_computation(f: Words, g: Words) -> bool:
     for i in range(g[tile + FIRST_IN], g[tile + END_IN]):
         f[f[ENDED_IN] + g[g[LISTS] + i]] += 1
     f[COMPUTING] = 0
-    f[EVENT] = NEVER
+    f[COMPUTED_SEEN] = NEVER
     next_tile(f, g, f[COMPUTE])
     return True
 
@@ -126,7 +134,7 @@ def _begin_computation(f: Words, g: Words) -> bool:
     start = max(start, core_cycle_from(f, f[TILE_COMPLETE + tag]))
     f[COMPUTING] = 1
     f[COMPUTED_UNTIL] = start + g[tile + CYCLES]
-    f[EVENT] = clock_from(f, f[COMPUTED_UNTIL]) + 1
+    f[COMPUTED_SEEN] = clock_from(f, f[COMPUTED_UNTIL]) + 1
     return True
 
 
@@ -193,6 +201,7 @@ def _direct_loads(f: Words, g: Words) -> bool:
         if not _may_load(f, g, cursor):
             return False
         _begin_transfer(f, g, cursor)
+        f[AT_FIRST_PIECE] = int(f[cursor + TRANSFER] == g[tile + FIRST_READ])
     elif not next_piece(f, g, cursor, LOAD_PIECE):
         f[cursor + TRANSFER] += 1
         f[cursor + RUN] = NOBODY
@@ -205,7 +214,8 @@ def _direct_loads(f: Words, g: Words) -> bool:
 
 @inlined
 def _open_tile(f: Words, cursor: int) -> None:
-    """Open the books of the loads of a tile."""
+    """Open the books of the loads of a tile; whatever refreshes were postponed for the one before are due."""
+    call_refreshes(f)
     f[LOAD_TAG] = f[cursor + ORDINAL] % TAGS
     f[TILE_WAITING + f[LOAD_TAG]] = 0
     f[TILE_COMPLETE + f[LOAD_TAG]] = 0
@@ -231,7 +241,39 @@ def _pass_tile(f: Words, g: Words, tile: int) -> None:
         f[f[ENTERED_IN] + g[g[LISTS] + i]] += 1
     for i in range(g[tile + FIRST_WRITE], g[tile + END_WRITE]):
         f[f[ENTERED_STORES] + g[g[TRANSFERS] + i * TRANSFER_WORDS + TENSOR]] += 1
+    f[TILE_PASSED + f[LOAD_PASSED] % TAGS] = tile
     f[LOAD_PASSED] += 1
+
+
+# --- refreshes that are postponed -------------------------------------------------------------------
+
+
+@inlined
+def call_refreshes(f: Words) -> None:
+    """Call for all refreshes that have fallen due before this clock."""
+    if f[POSTPONED_EVERY] != 0:
+        due = (f[CLOCK] - 1) // f[POSTPONED_EVERY]
+        f[CALLING] += due - f[CALLED]
+        _note_called(f, due)
+
+
+@inlined
+def _note_called(f: Words, due: int) -> None:
+    f[CALLED] = due
+    f[LATEST_CALL] = (due + POSTPONED_INTERVALS) * f[POSTPONED_EVERY] + 1
+
+
+@inlined
+def refreshes_were_served(f: Words) -> None:
+    """Those that fell due before this clock did not wait for a call."""
+    if f[POSTPONED_EVERY] != 0:
+        _note_called(f, (f[CLOCK] - 1) // f[POSTPONED_EVERY])
+
+
+@inlined
+def next_refresh(f: Words, every: int) -> int:
+    """The first clock from now on in which refreshes fall due."""
+    return NEVER if every == 0 else (f[CLOCK] + every - 1) // every * every
 
 
 # --- all together -----------------------------------------------------------------------------------
@@ -240,12 +282,15 @@ def _pass_tile(f: Words, g: Words, tile: int) -> None:
 @called
 def direct(f: Words, g: Words) -> None:
     """Move on whatever may move in this clock."""
+    if f[CLOCK] >= f[LATEST_CALL]:
+        call_refreshes(f)
     moved = True
     while moved:
         moved = _end_computation(f, g)
         moved = _begin_computation(f, g) or moved
         moved = _direct_stores(f, g) or moved
         moved = _direct_loads(f, g) or moved
+    f[EVENT] = min(f[COMPUTED_SEEN], f[LATEST_CALL])
 
 
 @inlined

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 CLOCK = 0
 TURN = 1  # requests handed over in this clock
 SYNCED = 2  # all channels have ticked up to the clock before
-EVENT = 3  # the clock in which the front end next sees a computation end
+EVENT = 3  # the clock in which the program next has a say: a computation ends, or refreshes press
 LOAD_FROM = 4  # the first clock in which the load piece may go
 LOAD_TAG = 5
 WATCHED_TAG = 6  # the tile whose loads the computation waits for; NOBODY if none
@@ -66,7 +66,10 @@ CORE_NUMERATOR = 16  # memory clocks of ... core cycles
 CORE_DENOMINATOR = 17
 LAST_TAKEN = 18  # the clock in which the last request was taken
 LAST_DONE = 19  # when the last read completed or the last write was served, as far as is remembered
-REFRESH_EVERY = 20  # clocks; 0 without refresh
+REFRESH_EVERY = 20  # clocks, if refreshes are served when they fall due; else 0
+
+POSTPONED_INTERVALS = 8
+"""Of refresh, at most, that a controller may be behind."""
 
 # --- pieces: bursts in one row of one bank, over all channels ---------------------------------------
 LOAD_PIECE = 24
@@ -77,9 +80,17 @@ LEFT, BANK, ROW, CHANNEL, COLUMN, DIGIT = range(6)
 COMPUTING = 56  # whether the tile at the cursor computes
 COMPUTED_UNTIL = 57  # core cycle in which the last computation ends or ended
 LOAD_PASSED = 58  # tiles whose loads have all been taken
+COMPUTED_SEEN = 59  # the clock in which the front end sees the running computation end; NEVER if none runs
+
+# --- refreshes that are postponed: counted in intervals ---------------------------------------------
+POSTPONED_EVERY = 60  # clocks; 0 if refreshes are not postponed
+CALLED = 61  # of those that fell due, how many have been called for
+CALLING = 62  # of those, how many the channels have not been told of
+LATEST_CALL = 63  # the clock in which too many wait, and are called for at once; NEVER if none is postponed
 
 # --- tables, from here on ---------------------------------------------------------------------------
-FIELD_PART = 64
+AT_FIRST_PIECE = 64  # whether the load piece is the first of its tile, and has just been begun
+FIELD_PART = 65
 FIELD_SIZE = FIELD_PART + MAX_FIELDS
 FIELD_WEIGHT = FIELD_SIZE + MAX_FIELDS
 AT = FIELD_WEIGHT + MAX_FIELDS  # where the following begin
@@ -94,7 +105,8 @@ TAKEN_STORES = AT + 9  # [tensor] of those, how many have been taken
 TAKEN_AT = AT + 10  # [tensor] when the last was
 TILE_WAITING = AT + 16  # [TAGS] reads of a tile without an RD, when the port stopped
 TILE_COMPLETE = TILE_WAITING + TAGS  # [TAGS] when the last of those with one completes
-FIXED_WORDS = TILE_COMPLETE + TAGS
+TILE_PASSED = TILE_COMPLETE + TAGS  # [TAGS] the record of the tile
+FIXED_WORDS = TILE_PASSED + TAGS
 
 # --- a cursor ---------------------------------------------------------------------------------------
 PC = 0
@@ -118,6 +130,7 @@ def front_end(
     write_hold: int,
     width: int,
     refresh_every: int,
+    postponed_every: int,
 ) -> Integers:
     """A front end before its first clock."""
     tensors, buffers = int(program[script.TENSORS]), int(program[script.BUFFERS])
@@ -137,12 +150,15 @@ def front_end(
     }
     f = np.zeros(FIXED_WORDS + sum(sizes.values()), np.int64)
     f[CLOCK] = f[SYNCED] = 1
-    f[EVENT] = NEVER
+    f[EVENT] = f[COMPUTED_SEEN] = f[LATEST_CALL] = NEVER
     f[WATCHED_TAG] = -1
     f[WINDOW] = NEVER if window is None else window
     f[WRITE_HOLD] = write_hold
     f[WIDTH] = width
     f[REFRESH_EVERY] = refresh_every
+    f[POSTPONED_EVERY] = postponed_every
+    if postponed_every != 0:
+        f[LATEST_CALL] = POSTPONED_INTERVALS * postponed_every + 1
     f[CHANNELS] = channels
     f[BURST_BYTES] = burst_bytes
     f[CORE_NUMERATOR], f[CORE_DENOMINATOR] = clocks_per_core_cycle

@@ -34,13 +34,15 @@ TURNED_BY = 4  # banks of that state are turned back by this
 TAG_BASE = 5  # tiles of that state are counted from this one
 FOLLOWED = 6  # moves that were remembered, in this run
 MADE = 7  # moves that were simulated, in this run
+PLACES_USED = 8  # words of the places of contents
+INDEXED = 9  # tiles of the program, if each has a place
+LAST_USED = 10  # the move that was first used last, in this run; 0 if none was
 HEAD_WORDS = 16
 
 # A state's record.
 HASH, LENGTH, LABEL_COUNT, STATE_WORDS = 0, 1, 2, 3
 
-# A move's record: its key...
-KEY = 1
+# The key of a move.
 PIECE_WORDS = 3 + MAX_FIELDS
 """Left, channel, column and digits."""
 FROM = 0
@@ -56,25 +58,35 @@ SHIFT = LOAD_WAIT + 1
 WATCHED = SHIFT + 1
 EVENT_IN = WATCHED + 1
 REFRESH_IN = EVENT_IN + 1
-KEY_WORDS = REFRESH_IN + 1
-# ...and what it came to.
-RESULT = KEY + KEY_WORDS
-USES = RESULT
-TO = RESULT + 1
-CLOCKS = RESULT + 2
-REASON = RESULT + 3
-TURN_AFTER = RESULT + 4
-TAKEN_LAST = RESULT + 5
-DONE_LAST = RESULT + 6
-TURN_BY = RESULT + 7
-LOAD_AFTER = RESULT + 8
-STORE_AFTER = LOAD_AFTER + PIECE_WORDS
-TAGS_AFTER = STORE_AFTER + PIECE_WORDS  # how many; then labels; both lists and the counts follow
-LABELS_AFTER = TAGS_AFTER + 1
-COUNTS_AT = TAGS_AFTER + 2  # where the counts begin, from the record's begin
-MOVE_WORDS = TAGS_AFTER + 3
+CALLS = REFRESH_IN + 1  # refreshes that are called for as it begins
+KEY_WORDS = CALLS + 1
+# The key of a passage; that of a move begins with the record of a state, which is positive.
+FROM_NEGATIVE, CONTENT, FIRST_BANK, PASSAGE_TURN, PASSAGE_WAIT, PASSAGE_SHIFT, PASSAGE_CALLS, MET = range(8)
+"""...then how many labels of the state stand for rows of the content, and which for which."""
+PASSAGE_WORDS = 8
+MAX_CLASSES = 256
+"""Rows of one content."""
+LONGEST_KEY = PASSAGE_WORDS + 2 * MAX_CLASSES
 
-OUTSIDE = KEY_WORDS
+# The record of a move or a passage: what it came to, then its key, then lists.
+KEY_LENGTH = 1
+USES = 2
+TO = 3
+CLOCKS = 4
+REASON = 5
+TURN_AFTER = 6
+TAKEN_LAST = 7
+DONE_LAST = 8
+TURN_BY = 9
+LOAD_AFTER = 10
+STORE_AFTER = LOAD_AFTER + PIECE_WORDS
+TAGS_AFTER = STORE_AFTER + PIECE_WORDS  # how many; then labels; then where the counts begin: after both lists
+LABELS_AFTER = TAGS_AFTER + 1
+COUNTS_AT = TAGS_AFTER + 2
+USED_BEFORE = TAGS_AFTER + 3  # the move that was first used in this run before this one
+KEY = TAGS_AFTER + 4
+
+OUTSIDE = LONGEST_KEY
 """After the key: the front end as it stands outside of the move that is being made."""
 PORT_WORDS = LOAD_PIECE
 OUTSIDE_WORDS = PORT_WORDS + 4
@@ -86,7 +98,9 @@ ARENA_WORDS = 1 << 26
 """Half a gigabyte at most; what is not used is not taken from the machine."""
 ARENA_RESERVE = 1 << 19
 """What must be free for a state and a move: the arena is emptied before it could run over."""
-TABLE_ENTRIES = 1 << 18
+TABLE_ENTRIES = 1 << 20
+PLACES_WORDS = 1 << 20
+"""Where the contents of a program's tiles lie: found anew for each program."""
 
 
 def _integers(count: int) -> Integers:
@@ -109,13 +123,14 @@ class Memo:
     moves: Integers = field(factory=lambda: _integers(TABLE_ENTRIES))
     names: Integers = field(factory=lambda: _integers(NAMES_WORDS))
     rows: Integers = field(factory=lambda: _integers(2 * LABELS))
-    key: Integers = field(factory=lambda: _integers(KEY_WORDS + OUTSIDE_WORDS))
+    key: Integers = field(factory=lambda: _integers(OUTSIDE + OUTSIDE_WORDS))
     scratch: Integers = field(factory=lambda: _integers(ARENA_RESERVE // 2))
+    places: Integers = field(factory=lambda: _integers(PLACES_WORDS))
 
     @property
     def arrays(self) -> tuple[Integers, ...]:
         """What compiled functions take."""
-        return self.arena, self.states, self.moves, self.names, self.rows, self.key, self.scratch
+        return self.arena, self.states, self.moves, self.names, self.rows, self.key, self.scratch, self.places
 
     def counted(self, channels: int) -> tuple[Integers, Integers]:
         """Room for what a run counts: counters and latency histogram of each channel."""
@@ -160,14 +175,14 @@ def state_of(a: Words, table: Words, w: Words, count: int, labels: int) -> int:
 
 
 @inlined
-def _entry_of(a: Words, table: Words, key: Words, mixed: int) -> int:
+def _entry_of(a: Words, table: Words, key: Words, count: int, mixed: int) -> int:
     """Where in the table the move with this key stands, or would stand."""
     at = mixed & (TABLE_ENTRIES - 1)
     while table[at] != 0:
         record = table[at]
-        if a[record] == mixed:
+        if a[record + HASH] == mixed and a[record + KEY_LENGTH] == count:
             same = True
-            for i in range(KEY_WORDS):
+            for i in range(count):
                 if a[record + KEY + i] != key[i]:
                     same = False
                     break
@@ -178,20 +193,21 @@ def _entry_of(a: Words, table: Words, key: Words, mixed: int) -> int:
 
 
 @called
-def find_move(a: Words, table: Words, key: Words) -> int:
-    """The record of the move with this key; 0 if it is not known."""
-    return table[_entry_of(a, table, key, hash_of(key, 0, KEY_WORDS))]
+def find_move(a: Words, table: Words, key: Words, count: int) -> int:
+    """The record of the move with a key of so many words; 0 if it is not known."""
+    return table[_entry_of(a, table, key, count, hash_of(key, 0, count))]
 
 
 @called
-def new_move(a: Words, table: Words, key: Words) -> int:
+def new_move(a: Words, table: Words, key: Words, count: int) -> int:
     """A record with this key, at the end of the arena: what it came to is for the caller to fill in."""
-    mixed = hash_of(key, 0, KEY_WORDS)
-    at = _entry_of(a, table, key, mixed)
+    mixed = hash_of(key, 0, count)
+    at = _entry_of(a, table, key, count, mixed)
     record = a[USED]
     table[at] = record
-    a[record] = mixed
-    for i in range(KEY_WORDS):
+    a[record + HASH] = mixed
+    a[record + KEY_LENGTH] = count
+    for i in range(count):
         a[record + KEY + i] = key[i]
     a[record + USES] = 0
     a[MOVES] += 1

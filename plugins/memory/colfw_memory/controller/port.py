@@ -18,6 +18,7 @@ from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.front_end import (
     BANK,
     BURST_BYTES,
+    CALLING,
     CHANNEL,
     CHANNELS,
     CLOCK,
@@ -165,6 +166,46 @@ def synchronise(f: Words, s: Words, t: Words, log: Words) -> int:
     if f[WATCHED_TAG] != NOBODY and reads_waiting(f, s, f[WATCHED_TAG]) == 0:
         return LOADED
     return USED_UP
+
+
+@inlined
+def pass_on_calls(f: Words, s: Words, t: Words, log: Words) -> bool:
+    """Tell the channels of the refreshes that are called for; False if one pauses before it can listen."""
+    if f[CALLING] == 0:
+        return True
+    if synchronise(f, s, t, log) == PAUSED:
+        return False
+    hear_calls(f, s, t)
+    f[CALLING] = 0
+    return True
+
+
+@inlined
+def hear_calls(f: Words, s: Words, t: Words) -> None:
+    """From now on the refreshes that are called for wait in the channels, and go first."""
+    for channel in range(f[CHANNELS]):
+        c = channel * CHANNEL_WORDS
+        s[c + REFRESH_WAITING] += f[CALLING] * t[UNITS]
+        s[c + PLANNED] = 0
+
+
+@inlined
+def refresh_from(f: Words, s: Words, refresh_at: int) -> None:
+    """Let refreshes fall due in the channels themselves, first in that clock, if they do not yet."""
+    for channel in range(f[CHANNELS]):
+        c = channel * CHANNEL_WORDS
+        if s[c + REFRESH_AT] == NEVER:
+            s[c + REFRESH_AT] = refresh_at
+            s[c + PLANNED] = 0
+
+
+@inlined
+def refresh_no_more(f: Words, s: Words) -> None:
+    """Channels at rest are at work again: their refreshes are postponed."""
+    for channel in range(f[CHANNELS]):
+        c = channel * CHANNEL_WORDS
+        s[c + REFRESH_AT] = NEVER
+        s[c + PLANNED] = 0
 
 
 @inlined

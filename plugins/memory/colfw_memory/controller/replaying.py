@@ -145,7 +145,7 @@ class Kernel:
     """The state of some channels, and what has been emptied out of it on the way."""
 
     def __init__(self, device: Device, config: DramConfig, channels: int, log_lines: int) -> None:
-        refreshed = config.refresh is Refresh.ALL_BANK
+        refreshed = config.refresh is not Refresh.NONE
         check(device, refreshed=refreshed)
         self.device = device
         self.table = table_of(device)

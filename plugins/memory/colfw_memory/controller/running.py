@@ -20,6 +20,7 @@ from colfw_memory.controller.canonical import turning_tables
 from colfw_memory.controller.memo import Memo
 from colfw_memory.controller.replaying import Kernel
 from colfw_memory.controller.script import script_of
+from colfw_memory.controller.tables import UNITS
 
 if TYPE_CHECKING:
     from colfw.dram.counts import ChannelCounts
@@ -94,8 +95,11 @@ def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, l
         write_hold=port.POSTED if program.window_requests is None else _HOLDS[config.writes],
         width=config.requests_per_clock,
         refresh_every=device.refresh_interval_clocks if config.refresh is Refresh.ALL_BANK else 0,
+        postponed_every=device.refresh_interval_clocks if config.refresh is Refresh.POSTPONED else 0,
     )
     kernel = Kernel(device, config, dram.channels, log_lines)
+    if config.refresh is Refresh.POSTPONED:
+        kernel.channels[:, k.REFRESH_AT] = k.NEVER
     kernel.channels[:, k.HOLD_SERVED_WRITES] = int(front[fe.WRITE_HOLD] == port.SERVED)
     closed_loop.begin(front, script)
     if memory is None or log_lines or not _run_remembering(kernel, front, script, memory):
@@ -125,15 +129,23 @@ def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: 
     counters, latencies = memory.counted(channels)
     _, _, log = kernel.arrays
     skipping.begin_remembering(
-        front, kernel.state, table, memory.arena, memory.states, memory.names, memory.scratch
+        front,
+        script,
+        kernel.state,
+        table,
+        memory.arena,
+        memory.states,
+        memory.names,
+        memory.scratch,
+        memory.places,
     )
     stop = closed_loop.GO_ON
     while stop in (closed_loop.GO_ON, closed_loop.MAKE_ROOM):
         if stop == closed_loop.MAKE_ROOM:
-            skipping.add_up(memory.arena, memory.moves, channels, counters, latencies)
-            skipping.forget(memory.arena, memory.states, memory.moves, memory.scratch)
+            skipping.add_up(memory.arena, channels, counters, latencies)
+            skipping.forget(memory.arena, memory.states, memory.moves, memory.scratch, memory.places)
         stop = skipping.run_remembering(front, script, kernel.state, table, log, *memory.arrays, counters)
-    skipping.add_up(memory.arena, memory.moves, channels, counters, latencies)
+    skipping.add_up(memory.arena, channels, counters, latencies)
     if stop == skipping.GIVE_UP:
         front[:], kernel.state[:] = untouched
         return False
@@ -152,12 +164,22 @@ def _closed(kernel: Kernel, front: Integers, ratio: Fraction) -> Ended:
     while not open_loop.advance_channels(*kernel.arrays, len(kernel.channels), clocks):
         kernel.empty_out()
     kernel.empty_out()
+    if front[fe.POSTPONED_EVERY]:
+        _count_postponed(kernel, front, clocks)
     return Ended(
         clocks=clocks,
         core_cycles=max(computed, _ceil(moved / ratio)),
         channels=tuple(kernel.counts(clocks)),
         logs=tuple(kernel.logged()),
     )
+
+
+def _count_postponed(kernel: Kernel, front: Integers, clocks: int) -> None:
+    """Refreshes fell due as ever; those that were not called for wait still."""
+    due = clocks // int(front[fe.POSTPONED_EVERY])
+    units = int(kernel.table[UNITS])
+    kernel.channels[:, k.COUNT + k.REFRESHES_DUE] = due * units
+    kernel.channels[:, k.REFRESH_WAITING] += (due - int(front[fe.CALLED]) + int(front[fe.CALLING])) * units
 
 
 def timing_of(program: Program, ended: Ended) -> Timing:

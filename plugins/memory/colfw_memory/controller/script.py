@@ -16,7 +16,7 @@ from colfw.program import Tile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from colfw.program import Program, Repeat, Step, Transfer
+    from colfw.program import Move, Program, Repeat, Step
     from colfw_memory.controller.words import Integers
 
 # The head of the array: where each table begins.
@@ -38,9 +38,11 @@ OP, ARGUMENT, ROUNDS, TARGET, FIRST_ADVANCE, END_ADVANCE = range(6)
 INSTRUCTION_WORDS = 6
 TILE, BEGIN, END, HALT = range(4)
 
-# A tile: ranges of its transfers, its cycles, ranges of the buffers that it loads into and stores from.
+# A tile: ranges of its transfers, its cycles, ranges of the buffers that it loads into and stores from, and
+# of the tensors that it loads from.
 FIRST_READ, END_READ, FIRST_WRITE, END_WRITE, CYCLES, FIRST_IN, END_IN, FIRST_OUT, END_OUT = range(9)
-TILE_WORDS = 9
+FIRST_FROM, END_FROM = 9, 10
+TILE_WORDS = 11
 
 # A transfer; the last flag says that it is its tile's last store from its buffer.
 TENSOR, BUFFER, OFFSET, RUN_BYTES, RUNS, STRIDE, LAST_FROM_BUFFER = range(7)
@@ -90,21 +92,24 @@ class _Writer:
             cycles,
             *self._buffers(reads),
             *self._buffers(writes),
+            *self._listed({self.tensors[transfer.tensor] for transfer in reads}),
         ]
 
-    def _transfers(self, transfers: Sequence[Transfer]) -> tuple[int, int]:
+    def _transfers(self, transfers: Sequence[Move]) -> tuple[int, int]:
         first = len(self.transfers)
         last_from = {transfer.buffer: number for number, transfer in enumerate(transfers)}
         for number, move in enumerate(transfers):
-            is_last = last_from[move.buffer] == number
             tensor, buffer = self.tensors[move.tensor], self.buffers[move.buffer]
-            shape = move.offset_bytes, move.run_bytes, move.runs, move.stride_bytes
-            self.transfers.append([tensor, buffer, *shape, int(is_last)])
+            self.transfers += [[tensor, buffer, *shape, 0] for shape in move.strided_runs.tolist()]
+            self.transfers[-1][LAST_FROM_BUFFER] = int(last_from[move.buffer] == number)
         return first, len(self.transfers)
 
-    def _buffers(self, transfers: Sequence[Transfer]) -> tuple[int, int]:
+    def _buffers(self, transfers: Sequence[Move]) -> tuple[int, int]:
+        return self._listed({self.buffers[transfer.buffer] for transfer in transfers})
+
+    def _listed(self, numbers: set[int]) -> tuple[int, int]:
         first = len(self.lists)
-        self.lists += sorted({self.buffers[transfer.buffer] for transfer in transfers})
+        self.lists += sorted(numbers)
         return first, len(self.lists)
 
 

@@ -20,403 +20,85 @@ from typing import TYPE_CHECKING
 from colfw_memory.controller import memo as m
 from colfw_memory.controller.canonical import (
     LABELS,
-    NEW_LOAD,
-    NEW_STORE,
-    TURNED,
-    TURNED_ON,
-    capture,
     restore,
-    settle_open_clocks,
 )
-from colfw_memory.controller.closed_loop import A_WHILE, GO_ON, MAKE_ROOM, OVER, STUCK
-from colfw_memory.controller.compiling import called, compiled, inlined
-from colfw_memory.controller.control import direct, is_over
+from colfw_memory.controller.closed_loop import (
+    A_WHILE,
+    GO_ON,
+    MAKE_ROOM,
+    OVER,
+    STUCK,
+)
+from colfw_memory.controller.compiling import (
+    compiled,
+    inlined,
+)
+from colfw_memory.controller.control import (
+    call_refreshes,
+    direct,
+    is_over,
+    next_refresh,
+    refreshes_were_served,
+)
 from colfw_memory.controller.front_end import (
-    BANK,
-    CHANNEL,
+    AT_FIRST_PIECE,
+    CALLING,
     CHANNELS,
     CLOCK,
-    COLUMN,
-    DIGIT,
+    COMPUTED_SEEN,
     EVENT,
-    IN_FLIGHT,
     LAST_DONE,
-    LAST_TAKEN,
-    LEFT,
-    LOAD_FROM,
-    LOAD_PIECE,
     LOAD_TAG,
-    LOW_FIELDS,
+    POSTPONED_EVERY,
     REFRESH_EVERY,
-    ROW,
-    STORE_PIECE,
     SYNCED,
-    TILE_COMPLETE,
-    TILE_WAITING,
     TURN,
-    WATCHED_TAG,
-    WINDOW,
 )
 from colfw_memory.controller.kernel import (
     CHANNEL_WORDS,
     COUNT,
     COUNTERS,
-    FORWARDED,
     LAST_RELEASE,
     LAST_WRITE,
     LATENCIES,
-    LATENCY,
-    LATENCY_END,
     NEVER,
     NOBODY,
     PUSHED_READS,
-    READS,
-    REFRESH_AT,
-    RELEASED_READS,
-    SERVED,
-    SPILLED,
-    TAG_RELEASE,
     TAGS,
+)
+from colfw_memory.controller.moves import (
+    AT_REST,
+    BASE,
+    follow,
+    intern,
+    known_move,
+    make,
+    write_key,
+)
+from colfw_memory.controller.passages import (
+    NO_PASSAGE,
+    forget_places,
+    index_places,
+    pass_through,
+    passage,
 )
 from colfw_memory.controller.port import (
     FULL,
-    PAUSED,
     QUIET,
-    SAW_EVENT,
-    reads_waiting,
-    release_slots,
+    hear_calls,
     rest,
-    run_port,
-    synchronise,
 )
-from colfw_memory.controller.tables import MAX_BANKS
-from colfw_memory.controller.words import words
+from colfw_memory.controller.words import (
+    Integers,
+    Words,
+    words,
+)
 
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers, Words
 
 GIVE_UP = 4
 """A latency is too long to be remembered: the run must be made without memory."""
-
-BASE = 1 << 40
-"""The clock at which moves are made: late enough for everything that is past."""
-AT_REST = -1
-"""In a key, in place of the port's turn: nothing is handed over, clocks go by."""
-
-
-# --- the key of a move ------------------------------------------------------------------------------
-
-
-@inlined
-def _next_refresh(f: Words) -> int:
-    """The first clock from now on in which refreshes fall due."""
-    every = f[REFRESH_EVERY]
-    return NEVER if every == 0 else (f[CLOCK] + every - 1) // every * every
-
-
-@inlined
-def _note_piece(f: Words, piece: int, out: Words, at: int) -> None:
-    """What is left of a piece; nothing else of it counts if that is nothing."""
-    for i in range(m.PIECE_WORDS):
-        out[at + i] = 0
-    if f[piece + LEFT] > 0:
-        out[at] = f[piece + LEFT]
-        out[at + 1] = f[piece + CHANNEL]
-        out[at + 2] = f[piece + COLUMN]
-        for i in range(f[LOW_FIELDS]):
-            out[at + 3 + i] = f[piece + DIGIT + i]
-
-
-@inlined
-def _take_piece(f: Words, piece: int, noted: Words, at: int) -> None:
-    f[piece + LEFT] = noted[at]
-    if noted[at] > 0:
-        f[piece + CHANNEL] = noted[at + 1]
-        f[piece + COLUMN] = noted[at + 2]
-        for i in range(f[LOW_FIELDS]):
-            f[piece + DIGIT + i] = noted[at + 3 + i]
-
-
-@inlined
-def _label_of(a: Words, rows: Words, bank: int, row: int, unknown: int) -> int:
-    """The label of a row that the state knows, or `unknown`."""
-    for label in range(a[a[m.STATE] + m.LABEL_COUNT]):
-        if rows[label] == row and rows[LABELS + label] == bank:
-            return label
-    return unknown
-
-
-@inlined
-def _write_key(f: Words, t: Words, a: Words, rows: Words, key: Words) -> None:
-    """What the next move depends on, but for what may come in its way."""
-    key[m.FROM] = a[m.STATE]
-    _note_piece(f, LOAD_PIECE, key, m.LOAD_KEY)
-    _note_piece(f, STORE_PIECE, key, m.STORE_KEY)
-    key[m.LOAD_BANK] = key[m.LOAD_LABEL] = key[m.STORE_BANK] = key[m.STORE_LABEL] = 0
-    if f[LOAD_PIECE + LEFT] > 0:
-        bank = t[TURNED + f[LOAD_PIECE + BANK] * MAX_BANKS + a[m.TURNED_BY]]
-        key[m.LOAD_BANK] = bank
-        key[m.LOAD_LABEL] = _label_of(a, rows, bank, f[LOAD_PIECE + ROW], NEW_LOAD)
-    if f[STORE_PIECE + LEFT] > 0:
-        bank = t[TURNED + f[STORE_PIECE + BANK] * MAX_BANKS + a[m.TURNED_BY]]
-        together = f[LOAD_PIECE + LEFT] > 0 and bank == key[m.LOAD_BANK]
-        together = together and f[STORE_PIECE + ROW] == f[LOAD_PIECE + ROW]
-        key[m.STORE_BANK] = bank
-        key[m.STORE_LABEL] = _label_of(
-            a, rows, bank, f[STORE_PIECE + ROW], NEW_LOAD if together else NEW_STORE
-        )
-    key[m.TURN_KEY] = f[TURN]
-    key[m.LOAD_WAIT] = max(0, f[LOAD_FROM] - f[CLOCK]) if f[LOAD_PIECE + LEFT] > 0 else 0
-    key[m.SHIFT] = (f[LOAD_TAG] - a[m.TAG_BASE]) % TAGS
-    key[m.WATCHED] = NOBODY
-    if f[WATCHED_TAG] != NOBODY:
-        key[m.WATCHED] = (f[WATCHED_TAG] - f[LOAD_TAG]) % TAGS
-
-
-@inlined
-def _known_move(f: Words, a: Words, moves: Words, key: Words) -> int:
-    """The move from here if it is known; 0 if not. It must end before what is not in its key."""
-    event_in = NEVER if f[EVENT] == NEVER else f[EVENT] - f[CLOCK]
-    refresh = _next_refresh(f)
-    refresh_in = NEVER if refresh == NEVER else refresh - f[CLOCK]
-    for way in range(4):
-        if (way & 1 != 0 and refresh_in == NEVER) or (way & 2 != 0 and event_in == NEVER):
-            continue
-        key[m.REFRESH_IN] = refresh_in if way & 1 != 0 else m.NEVER_IN
-        key[m.EVENT_IN] = event_in if way & 2 != 0 else m.NEVER_IN
-        move = m.find_move(a, moves, key)
-        if (
-            move != 0
-            and (way & 1 != 0 or a[move + m.CLOCKS] <= refresh_in)
-            and (way & 2 != 0 or a[move + m.CLOCKS] < event_in)
-        ):
-            return move
-    return 0
-
-
-# --- following a move -------------------------------------------------------------------------------
-
-
-@inlined
-def _follow(f: Words, t: Words, a: Words, rows: Words, scratch: Words, move: int) -> int:
-    """Do what the move did; why it ended."""
-    clock = f[CLOCK]
-    if a[move + m.TAKEN_LAST] != NOBODY:
-        f[LAST_TAKEN] = clock + a[move + m.TAKEN_LAST]
-    if a[move + m.DONE_LAST] != NOBODY:
-        f[LAST_DONE] = max(f[LAST_DONE], clock + a[move + m.DONE_LAST])
-    at = move + m.MOVE_WORDS
-    for _ in range(a[move + m.TAGS_AFTER]):
-        tag = (a[at] + f[LOAD_TAG]) % TAGS
-        f[TILE_WAITING + tag] = a[at + 1]
-        if a[at + 2] != NOBODY:
-            f[TILE_COMPLETE + tag] = max(f[TILE_COMPLETE + tag], clock + a[at + 2])
-        at += 3
-    labels = a[move + m.LABELS_AFTER]
-    for label in range(labels):
-        source = a[at + 2 * label]
-        if source == NEW_LOAD:
-            scratch[label] = f[LOAD_PIECE + ROW]
-        elif source == NEW_STORE:
-            scratch[label] = f[STORE_PIECE + ROW]
-        else:
-            scratch[label] = rows[source]
-    for label in range(labels):
-        rows[label] = scratch[label]
-        rows[LABELS + label] = a[at + 2 * label + 1]
-    _take_piece(f, LOAD_PIECE, a, move + m.LOAD_AFTER)
-    _take_piece(f, STORE_PIECE, a, move + m.STORE_AFTER)
-    f[CLOCK] = f[SYNCED] = clock + a[move + m.CLOCKS]
-    f[TURN] = a[move + m.TURN_AFTER]
-    a[m.STATE] = a[move + m.TO]
-    a[m.TURNED_BY] = t[TURNED_ON + a[m.TURNED_BY] * MAX_BANKS + a[move + m.TURN_BY]]
-    a[m.TAG_BASE] = f[LOAD_TAG]
-    a[move + m.USES] += 1
-    return a[move + m.REASON]
-
-
-# --- making a move ----------------------------------------------------------------------------------
-
-
-@inlined
-def _has_spilled(f: Words, s: Words) -> bool:
-    """Whether a latency was too long for the histogram."""
-    spilled = 0
-    for channel in range(f[CHANNELS]):
-        spilled += s[channel * CHANNEL_WORDS + SPILLED]
-    return spilled != 0
-
-
-@inlined
-def _last_done(f: Words, s: Words, begin: int) -> int:
-    """When the last request of this move was done, counted from its begin; NOBODY if none was."""
-    last = NOBODY
-    for channel in range(f[CHANNELS]):
-        c = channel * CHANNEL_WORDS
-        if s[c + COUNT + SERVED + READS] + s[c + COUNT + FORWARDED] > 0:
-            last = max(last, s[c + LAST_RELEASE] - begin)
-        if s[c + LAST_WRITE] > 0:
-            last = max(last, s[c + LAST_WRITE] - begin)
-    return last
-
-
-@inlined
-def _forget_done(f: Words, s: Words) -> None:
-    """Slots of the window that are free by now, so that equal states look equal."""
-    if f[WINDOW] == NEVER:
-        f[IN_FLIGHT] = 0
-        for channel in range(f[CHANNELS]):
-            c = channel * CHANNEL_WORDS
-            s[c + RELEASED_READS] = s[c + PUSHED_READS]
-    else:
-        release_slots(f, s)
-
-
-@inlined
-def _note_counts(f: Words, s: Words, a: Words, at: int) -> int:
-    """Counters and latencies of each channel; the histogram is left empty. Where the record ends."""
-    for channel in range(f[CHANNELS]):
-        c = channel * CHANNEL_WORDS
-        for i in range(COUNTERS):
-            a[at + i] = s[c + COUNT + i]
-        at += COUNTERS
-        head = at
-        for latency in range(s[c + LATENCY_END]):
-            if s[c + LATENCY + latency] != 0:
-                a[at + 1] = s[c + LATENCY + latency] * LATENCIES + latency
-                s[c + LATENCY + latency] = 0
-                at += 1
-        a[head] = at - head
-        at += 1
-    return at
-
-
-@inlined
-def _note_tiles(f: Words, s: Words, a: Words, at: int) -> int:
-    """For each tile that had reads waiting, or has: how many, and when the last with an RD completes."""
-    for tag in range(TAGS):
-        waiting = reads_waiting(f, s, tag)
-        release = 0
-        for channel in range(f[CHANNELS]):
-            release = max(release, s[channel * CHANNEL_WORDS + TAG_RELEASE + tag])
-        if waiting > 0 or release > 0:
-            a[at] = tag
-            a[at + 1] = waiting
-            a[at + 2] = NOBODY if release == 0 else release - BASE
-            at += 3
-    return at
-
-
-@inlined
-def _intern(
-    f: Words, s: Words, t: Words, a: Words, states: Words, names: Words, scratch: Words, by: int
-) -> int:
-    """The record of the state that the channels are in."""
-    for channel in range(f[CHANNELS]):
-        settle_open_clocks(s, channel * CHANNEL_WORDS, t, f[CLOCK])
-    _forget_done(f, s)
-    count = capture(f, s, t, names, by, scratch)
-    return m.state_of(a, states, scratch, count, names[LABELS])
-
-
-@inlined
-def _step_inside(f: Words, key: Words) -> None:
-    """Put the front end in the state's own terms: its banks, labels and tiles, and a clock of BASE."""
-    for i in range(m.PORT_WORDS):
-        key[m.OUTSIDE + i] = f[i]
-    at = m.OUTSIDE + m.PORT_WORDS
-    key[at], key[at + 1] = f[LOAD_PIECE + BANK], f[LOAD_PIECE + ROW]
-    key[at + 2], key[at + 3] = f[STORE_PIECE + BANK], f[STORE_PIECE + ROW]
-    event_in = f[EVENT] - f[CLOCK]
-    f[EVENT] = NEVER if f[EVENT] == NEVER else BASE + event_in
-    f[CLOCK] = f[SYNCED] = BASE
-    f[LOAD_FROM] = BASE + key[m.LOAD_WAIT]
-    f[LOAD_TAG] = 0
-    f[WATCHED_TAG] = key[m.WATCHED]
-    f[LAST_TAKEN] = NOBODY
-    f[LOAD_PIECE + BANK], f[LOAD_PIECE + ROW] = key[m.LOAD_BANK], key[m.LOAD_LABEL]
-    f[STORE_PIECE + BANK], f[STORE_PIECE + ROW] = key[m.STORE_BANK], key[m.STORE_LABEL]
-
-
-@inlined
-def _step_outside(f: Words, key: Words) -> None:
-    """Put the front end back to where it stood."""
-    for i in range(m.PORT_WORDS):
-        f[i] = key[m.OUTSIDE + i]
-    at = m.OUTSIDE + m.PORT_WORDS
-    f[LOAD_PIECE + BANK], f[LOAD_PIECE + ROW] = key[at], key[at + 1]
-    f[STORE_PIECE + BANK], f[STORE_PIECE + ROW] = key[at + 2], key[at + 3]
-
-
-@inlined
-def _bank_in_use(key: Words) -> int:
-    if key[m.LOAD_KEY] > 0:
-        return key[m.LOAD_BANK]
-    return key[m.STORE_BANK] if key[m.STORE_KEY] > 0 else 0
-
-
-@called
-def _make(
-    f: Words,
-    s: Words,
-    t: Words,
-    log: Words,
-    a: Words,
-    states: Words,
-    moves: Words,
-    names: Words,
-    key: Words,
-    scratch: Words,
-) -> int:
-    """Simulate the move from here and remember it: its record, or NOBODY if that cannot be done."""
-    refresh_in = _next_refresh(f) - f[CLOCK]
-    event_in = f[EVENT] - f[CLOCK]
-    refresh_at = BASE + refresh_in if f[REFRESH_EVERY] != 0 else NEVER
-    _step_inside(f, key)
-    restore(f, s, t, a, a[m.STATE] + m.STATE_WORDS, key[m.SHIFT], refresh_at)
-    if key[m.TURN_KEY] == AT_REST:
-        f[CLOCK] = BASE + event_in
-        reason = SAW_EVENT
-    else:
-        reason = run_port(f, s, t, log)
-    if reason == PAUSED or synchronise(f, s, t, log) == PAUSED or _has_spilled(f, s):
-        return NOBODY
-    clocks = f[CLOCK] - BASE
-    if key[m.TURN_KEY] != AT_REST:
-        # It is known by what came in its way, and by that alone.
-        key[m.EVENT_IN] = event_in if reason == SAW_EVENT or clocks >= event_in else m.NEVER_IN
-        refreshed = s[REFRESH_AT] != refresh_at or clocks > refresh_in
-        key[m.REFRESH_IN] = refresh_in if refreshed and f[REFRESH_EVERY] != 0 else m.NEVER_IN
-    end = _intern(f, s, t, a, states, names, scratch, _bank_in_use(key))
-    move = m.new_move(a, moves, key)
-    a[move + m.TO] = end
-    a[move + m.CLOCKS] = clocks
-    a[move + m.REASON] = reason
-    a[move + m.TURN_BY] = _bank_in_use(key)
-    a[m.USED] = _note_outcome(f, s, a, names, move)
-    _step_outside(f, key)
-    return move
-
-
-@inlined
-def _note_outcome(f: Words, s: Words, a: Words, names: Words, move: int) -> int:
-    """What the front end and the channels came to; where the record ends."""
-    a[move + m.TURN_AFTER] = f[TURN]
-    a[move + m.TAKEN_LAST] = NOBODY if f[LAST_TAKEN] == NOBODY else f[LAST_TAKEN] - BASE
-    a[move + m.DONE_LAST] = _last_done(f, s, BASE)
-    _note_piece(f, LOAD_PIECE, a, move + m.LOAD_AFTER)
-    _note_piece(f, STORE_PIECE, a, move + m.STORE_AFTER)
-    first = move + m.MOVE_WORDS
-    at = _note_tiles(f, s, a, first)
-    a[move + m.TAGS_AFTER] = (at - first) // 3
-    a[move + m.LABELS_AFTER] = names[LABELS]
-    for label in range(names[LABELS]):
-        a[at] = names[LABELS + 1 + label]
-        a[at + 1] = names[2 * LABELS + 1 + label]
-        at += 2
-    a[move + m.COUNTS_AT] = at - move
-    return _note_counts(f, s, a, at)
-
 
 # --- rest -------------------------------------------------------------------------------------------
 
@@ -432,6 +114,7 @@ def _write_rest_key(f: Words, a: Words, key: Words) -> None:
     key[m.WATCHED] = NOBODY
     key[m.EVENT_IN] = f[EVENT] - f[CLOCK]
     key[m.REFRESH_IN] = m.NEVER_IN
+    key[m.CALLS] = f[CALLING]
 
 
 @inlined
@@ -450,14 +133,16 @@ def _rest_through_refreshes(
     """Rest until the next computation has ended: too long to be remembered, and counted at once."""
     event_in = f[EVENT] - f[CLOCK]
     clock = f[CLOCK]
-    refresh_at = BASE + _next_refresh(f) - clock
+    refresh_at = BASE + next_refresh(f, f[REFRESH_EVERY] + f[POSTPONED_EVERY]) - clock
     f[CLOCK] = BASE
     restore(f, s, t, a, a[m.STATE] + m.STATE_WORDS, (f[LOAD_TAG] - a[m.TAG_BASE]) % TAGS, refresh_at)
+    hear_calls(f, s, t)
+    f[CALLING] = 0
     for channel in range(f[CHANNELS]):
         if rest(s, channel * CHANNEL_WORDS, t, log, BASE + event_in - 1) == FULL:
             return False
     f[CLOCK] = BASE + event_in
-    a[m.STATE] = _intern(f, s, t, a, states, names, scratch, 0)
+    a[m.STATE] = intern(f, s, t, a, states, names, scratch, 0)
     for label in range(names[LABELS]):
         scratch[label] = rows[names[LABELS + 1 + label]]
     for label in range(names[LABELS]):
@@ -469,6 +154,7 @@ def _rest_through_refreshes(
             counters[channel * COUNTERS + i] += s[channel * CHANNEL_WORDS + COUNT + i]
     f[CLOCK] = f[SYNCED] = clock + event_in
     f[TURN] = 0
+    refreshes_were_served(f)
     return True
 
 
@@ -478,17 +164,20 @@ def _rest_through_refreshes(
 @compiled
 def begin_remembering(
     front: Integers,
+    program: Integers,
     state: Integers,
     table: Integers,
     arena: Integers,
     states: Integers,
     names: Integers,
     scratch: Integers,
+    places: Integers,
 ) -> None:
     """The state that the channels are in is where the run begins."""
     f, s, t, a = words(front), words(state), words(table), words(arena)
-    a[m.STATE] = _intern(f, s, t, a, words(states), words(names), words(scratch), 0)
-    a[m.TURNED_BY] = a[m.TAG_BASE] = a[m.FOLLOWED] = a[m.MADE] = 0
+    a[m.STATE] = intern(f, s, t, a, words(states), words(names), words(scratch), 0)
+    a[m.TURNED_BY] = a[m.TAG_BASE] = a[m.FOLLOWED] = a[m.MADE] = a[m.LAST_USED] = 0
+    index_places(words(program), a, words(places))
 
 
 @inlined
@@ -504,18 +193,21 @@ def _rest(
     rows: Words,
     key: Words,
     scratch: Words,
+    places: Words,
     counters: Words,
 ) -> bool:
     """Nothing can happen until a computation ends: go there."""
-    if _next_refresh(f) < f[EVENT]:
+    call_refreshes(f)
+    f[EVENT] = f[COMPUTED_SEEN]
+    if next_refresh(f, f[REFRESH_EVERY] + f[POSTPONED_EVERY]) < f[EVENT]:
         return _rest_through_refreshes(f, s, t, log, a, states, names, rows, scratch, counters)
     _write_rest_key(f, a, key)
-    move = m.find_move(a, moves, key)
+    move = m.find_move(a, moves, key, m.KEY_WORDS)
     if move == 0:
-        move = _make(f, s, t, log, a, states, moves, names, key, scratch)
+        move = make(f, s, t, log, a, states, moves, names, key, scratch)
     if move == NOBODY:
         return False
-    _follow(f, t, a, rows, scratch, move)
+    follow(f, t, a, rows, scratch, places, 0, move)
     f[TURN] = 0
     return True
 
@@ -534,31 +226,46 @@ def run_remembering(
     rows: Integers,
     key: Integers,
     scratch: Integers,
+    places: Integers,
     counters: Integers,
 ) -> int:
     """Run for a while, until the end, until the memory must be emptied, or until it is no use."""
     f, g, s, t, lines = words(front), words(program), words(state), words(table), words(log)
     a, w_states, w_moves, w_names = words(arena), words(states), words(moves), words(names)
     w_rows, w_key, w_scratch, w_counters = words(rows), words(key), words(scratch), words(counters)
+    w_places = words(places)
     for _ in range(A_WHILE):
         if not m.has_room(a):
             return MAKE_ROOM
         direct(f, g)
-        _write_key(f, t, a, w_rows, w_key)
-        move = _known_move(f, a, w_moves, w_key)
+        if f[AT_FIRST_PIECE] != 0:
+            f[AT_FIRST_PIECE] = 0
+            move = passage(
+                f, g, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places
+            )
+            if move == NOBODY:
+                return GIVE_UP
+            if move != NO_PASSAGE:
+                a[m.FOLLOWED] += 1
+                pass_through(f, g, t, a, w_rows, w_scratch, w_places, move)
+                continue
+        write_key(f, t, a, w_rows, w_key)
+        move = known_move(f, a, w_moves, w_key)
         if move == 0:
             a[m.MADE] += 1
-            move = _make(f, s, t, lines, a, w_states, w_moves, w_names, w_key, w_scratch)
+            move = make(f, s, t, lines, a, w_states, w_moves, w_names, w_key, w_scratch)
         if move == NOBODY:
             return GIVE_UP
         a[m.FOLLOWED] += 1
-        if _follow(f, t, a, w_rows, w_scratch, move) != QUIET:
+        if follow(f, t, a, w_rows, w_scratch, w_places, 0, move) != QUIET:
             continue
         if is_over(f):
             return OVER
-        if f[EVENT] == NEVER:
+        if f[COMPUTED_SEEN] == NEVER:
             return STUCK
-        if not _rest(f, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_counters):
+        if not _rest(
+            f, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places, w_counters
+        ):
             return GIVE_UP
     return GO_ON
 
@@ -567,7 +274,7 @@ def run_remembering(
 def end_remembering(front: Integers, state: Integers, table: Integers, arena: Integers) -> None:
     """Bring the channels to the state in which the run has ended."""
     f, s, t, a = words(front), words(state), words(table), words(arena)
-    restore(f, s, t, a, a[m.STATE] + m.STATE_WORDS, 0, _next_refresh(f))
+    restore(f, s, t, a, a[m.STATE] + m.STATE_WORDS, 0, next_refresh(f, f[REFRESH_EVERY]))
     for channel in range(f[CHANNELS]):
         c = channel * CHANNEL_WORDS
         s[c + LAST_RELEASE] = 0
@@ -576,13 +283,12 @@ def end_remembering(front: Integers, state: Integers, table: Integers, arena: In
 
 
 @compiled
-def add_up(arena: Integers, moves: Integers, channels: int, counters: Integers, latencies: Integers) -> None:
+def add_up(arena: Integers, channels: int, counters: Integers, latencies: Integers) -> None:
     """Add what every move counted, as often as it was made, and begin to count anew."""
-    a, table, sums, bins = words(arena), words(moves), words(counters), words(latencies)
-    for entry in range(m.TABLE_ENTRIES):
-        move = table[entry]
-        if move == 0 or a[move + m.USES] == 0:
-            continue
+    a, sums, bins = words(arena), words(counters), words(latencies)
+    while a[m.LAST_USED] != 0:
+        move = a[m.LAST_USED]
+        a[m.LAST_USED] = a[move + m.USED_BEFORE]
         uses = a[move + m.USES]
         a[move + m.USES] = 0
         at = move + a[move + m.COUNTS_AT]
@@ -597,7 +303,7 @@ def add_up(arena: Integers, moves: Integers, channels: int, counters: Integers, 
 
 
 @compiled
-def forget(arena: Integers, states: Integers, moves: Integers, scratch: Integers) -> None:
+def forget(arena: Integers, states: Integers, moves: Integers, scratch: Integers, places: Integers) -> None:
     """Empty the memory of all but the state that the run is in."""
     a, table = words(arena), words(states)
     record = a[m.STATE]
@@ -607,6 +313,7 @@ def forget(arena: Integers, states: Integers, moves: Integers, scratch: Integers
         w_scratch[i] = a[record + m.STATE_WORDS + i]
     states[:] = 0
     moves[:] = 0
+    forget_places(a, words(places))
     a[m.USED] = m.HEAD_WORDS
     a[m.STATES] = a[m.MOVES] = 0
     a[m.STATE] = m.state_of(a, table, w_scratch, count, labels)

@@ -1,0 +1,48 @@
+"""Experiments: studies that plugins declare ready to run, found by what they are for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colfw.binding import Choice
+from colfw.errors import StudyError
+from colfw.names import did_you_mean
+from colfw.plugins import guarded
+from colfw.records import ExperimentSpec
+from colfw.study import study_from
+from colfw.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from colfw.plugins import Registered, Registry
+    from colfw.study import Study
+    from colfw.vocabulary import ExperimentGroup
+
+
+def experiments_of(registry: Registry, group: ExperimentGroup) -> list[Registered]:
+    """The experiments of a group, in the order in which their plugins declare them."""
+    return [
+        found
+        for found in registry.all(Kind.EXPERIMENT)
+        if isinstance(found.record, ExperimentSpec) and found.record.group is group
+    ]
+
+
+def find_experiment(registry: Registry, group: ExperimentGroup, name: str) -> Registered:
+    """The experiment of that name and group; the nearest name is offered where there is none."""
+    offered = {found.name: found for found in experiments_of(registry, group)}
+    offered.update({found.qualified_name: found for found in offered.values()})
+    if name not in offered:
+        raise StudyError(
+            f"there is no {group} {name!r}", where="command line", hint=did_you_mean(name, offered)
+        )
+    return offered[name]
+
+
+def study_of(found: Registered, overrides: tuple[str, ...]) -> tuple[Study, str]:
+    """The study of an experiment, whose report then shows what the experiment makes of it."""
+    choice = Choice(name=found.name, registered=found, options=None, label=found.name)
+    with guarded(str(found), "while it stated its study"):
+        data = choice.make().study()
+    where = f"experiment {found.name}"
+    stated = {"name": found.name, **data, "experiments": [found.qualified_name]}
+    return study_from(stated, where=where, overrides=overrides), where

@@ -1,0 +1,210 @@
+"""How a layer is cut so that its pieces fit the buffers, and where its tensors lie."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import define, frozen
+
+from colfw.addresses import WeightMap, rounded_up
+from colfw.errors import InvariantError
+from colfw.program import Buffer, Tensor
+from colfw.sites import Ffn, Site
+from colfw.vocabulary import Reuse
+from colfw_accelerators.config import Order
+from colfw_accelerators.cycles import RowTileCosts
+
+if TYPE_CHECKING:
+    from colfw_accelerators.config import FfnReuseConfig
+    from colfw_accelerators.layer import Layer, Slots
+
+
+@frozen(kw_only=True, eq=False)
+class WeightTiles:
+    """Equal weight tiles, one after the other; more than one only where all are one run of slots."""
+
+    start: int
+    """How many hidden units were fetched before."""
+    slots: Slots
+    """Of the first tile."""
+    count: int = 1
+
+    @property
+    def columns(self) -> int:
+        return int(self.slots.size)
+
+
+@define(kw_only=True, eq=False, slots=False)
+class Fitting:
+    """A layer on a machine: sizes, tensors and the pieces that its transfers move."""
+
+    config: FfnReuseConfig
+    layer: Layer
+
+    def __attrs_post_init__(self) -> None:
+        config, rows = self.config, self.tile_rows
+        self._check_fits("input", rows * self.layer.d_in, config.input_slot_bytes, config.input_slots)
+        if not self.stationary:
+            self._check_fits("output", rows * self.layer.d_out, config.output_slot_bytes, config.output_slots)
+
+    def _check_fits(self, what: str, elements: int, slot_bytes: int, slots: int) -> None:
+        needed_bytes = elements * self.config.element_bytes
+        if needed_bytes > slot_bytes * slots:
+            raise InvariantError(
+                f"the {what} of {self.tile_rows} rows is {needed_bytes} bytes, and the {what} buffer holds"
+                f" {slots} x {slot_bytes}",
+                where=f"{what}_slot_bytes",
+                hint="enlarge the slots or lower row_tile",
+            )
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    @property
+    def tile_rows(self) -> int:
+        """Of a full row tile."""
+        return min(self.config.row_tile, self.layer.rows)
+
+    @property
+    def full_row_tiles(self) -> int:
+        return self.layer.rows // self.tile_rows
+
+    @property
+    def last_rows(self) -> int:
+        """Of a row tile that is not full; 0 if all are."""
+        return self.layer.rows % self.tile_rows
+
+    @property
+    def row_tiles(self) -> int:
+        return self.full_row_tiles + bool(self.last_rows)
+
+    def costs(self, rows: int) -> RowTileCosts:
+        return RowTileCosts(
+            config=self.config, layer=self.layer, rows=rows, weight_tile_columns=self.weight_tile_columns
+        )
+
+    # --- what fits a slot -------------------------------------------------------------------------
+
+    @property
+    def stationary(self) -> bool:
+        """With one row tile, both orders are one."""
+        return self.config.order is Order.WEIGHT_STATIONARY and self.layer.rows > self.tile_rows
+
+    def hidden_unit_bytes(self, rows: int) -> int:
+        """What one hidden unit of a row tile is in DRAM."""
+        factors = 2 if self.layer.gated and self.config.gate_hidden_traffic else 1
+        return rows * self.config.element_bytes * factors
+
+    @cached_property
+    def weight_tile_columns(self) -> int:
+        """Hidden units in a weight tile: as many as were asked for, or as fit all slots they pass through."""
+        config = self.config
+        limits = {
+            "weight_slot_bytes": config.weight_slot_bytes // self._most_weight_bytes_of_a_unit,
+            "input_slot_bytes": config.input_slot_bytes // self.hidden_unit_bytes(self.tile_rows),
+            "output_slot_bytes": config.output_slot_bytes // self.hidden_unit_bytes(self.tile_rows),
+        }
+        tightest = min(limits, key=lambda name: limits[name])
+        asked = config.weight_tile_columns or config.array_columns
+        if limits[tightest] < asked:
+            raise InvariantError(
+                f"a slot holds {limits[tightest]} hidden units of this layer, and a weight tile has {asked}",
+                where=tightest,
+                hint="enlarge the slots, or lower weight_tile_columns or row_tile",
+            )
+        whole_groups = limits[tightest] // config.array_columns * config.array_columns
+        return config.weight_tile_columns or whole_groups
+
+    @property
+    def _most_weight_bytes_of_a_unit(self) -> int:
+        """In one phase: of the matrices that lead in, or of the one that leads out."""
+        strides = {matrix.name: matrix.stride_bytes for matrix in self.weights.matrices}
+        return max(strides["up"] + strides.get("gate", 0), strides["down"])
+
+    @cached_property
+    def weight_tiles(self) -> list[WeightTiles]:
+        """All that is fetched, cut into tiles; the first stands alone, for it takes what costs leave over."""
+        slots, columns = self.layer.slots, self.weight_tile_columns
+        starts = np.arange(0, slots.size, columns)
+        ends = np.minimum(starts + columns, slots.size)
+        first, last = slots[starts], slots[ends - 1]
+        whole = last - first == columns - 1
+        follows = whole[1:] & whole[:-1] & (first[1:] == last[:-1] + 1)
+        follows[:1] = False
+        pieces = np.split(starts, np.flatnonzero(~follows) + 1)
+        return [
+            WeightTiles(start=int(piece[0]), slots=slots[piece[0] : piece[0] + columns], count=piece.size)
+            for piece in pieces
+            if piece.size
+        ]
+
+    @cached_property
+    def single_weight_tiles(self) -> list[WeightTiles]:
+        """The same, each tile on its own."""
+        return [
+            WeightTiles(
+                start=tiles.start + number * tiles.columns, slots=tiles.slots + number * tiles.columns
+            )
+            for tiles in self.weight_tiles
+            for number in range(tiles.count)
+        ]
+
+    # --- where tensors lie ------------------------------------------------------------------------
+
+    @cached_property
+    def weights(self) -> WeightMap:
+        """Of the matrices that are fetched at all."""
+        layer = self.layer
+        gated = layer.gated and self.config.gate_weights_fetched
+        operator = Ffn(d_in=layer.d_in, d_out=layer.d_out, gated=gated)
+        site = Site(name="layer", rows=layer.rows, columns=layer.columns, operator=operator)
+        return WeightMap.of(
+            site,
+            element_bytes=self.config.element_bytes,
+            alignment_bytes=self.config.burst_alignment_bytes,
+        )
+
+    @cached_property
+    def step_bytes(self) -> dict[str, int]:
+        """From one row tile to the next, in each tensor that has a part of every row tile.
+
+        In the order of row tiles hidden values are read before the next row tile's are written: one place
+        serves all. Partial sums have two places, so that no sum is overwritten that is being read.
+        """
+        config, layer = self.config, self.layer
+        inputs, outputs = self.tile_rows * layer.d_in, self.tile_rows * layer.d_out
+        aligned = config.activation_alignment_bytes
+        steps = {
+            "input": rounded_up(inputs * config.element_bytes, aligned),
+            "output": rounded_up(outputs * config.element_bytes, aligned),
+        }
+        if config.reuse is Reuse.STALE:
+            steps["reuse"] = steps["output"]
+        if self.stationary:
+            steps["hidden"] = self.hidden_unit_bytes(self.tile_rows) * layer.columns
+            partial_bytes = rounded_up(outputs * config.partial_sum_bytes, aligned)
+            steps |= {"partial-even": partial_bytes, "partial-odd": partial_bytes}
+        return steps
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        sizes = {name: step * self.row_tiles for name, step in self.step_bytes.items()}
+        sizes.setdefault("hidden", self.hidden_unit_bytes(self.tile_rows) * self.layer.columns)
+        tensors = [
+            Tensor(name=matrix.name, base_bytes=matrix.base_bytes, size_bytes=matrix.size_bytes)
+            for matrix in self.weights.matrices
+        ]
+        for name, size in sizes.items():
+            base = rounded_up(tensors[-1].end_bytes, self.config.burst_alignment_bytes)
+            tensors.append(Tensor(name=name, base_bytes=base, size_bytes=size))
+        return tuple(tensors)
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        config = self.config
+        return (
+            Buffer(name="input", slot_bytes=config.input_slot_bytes, slots=config.input_slots),
+            Buffer(name="weight", slot_bytes=config.weight_slot_bytes, slots=config.weight_slots),
+            Buffer(name="output", slot_bytes=config.output_slot_bytes, slots=config.output_slots),
+        )

@@ -1,0 +1,44 @@
+"""What runs when nobody says what: all that colfw shows offline, in minutes.
+
+The miniatures are run for real, on weights that were trained for them; the seven workloads of the study stand
+beside them, synthesised to its statistics. Both machines, the three layouts, the operating point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from colfw_experiments.machines import PAPER, REFERENCE
+from colfw_experiments.reading import Found
+from colfw_experiments.reduction_figures import side_by_side
+from colfw_experiments.studied import GRID, MINIATURES, OPERATING_POINT, seven_published
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from colfw.comparison import Comparison
+    from colfw.report.figures import Figure
+    from colfw_experiments.reading import Tables
+
+
+class Tour:
+    """The first run of a new user."""
+
+    def study(self) -> Mapping[str, Any]:
+        miniatures = [{"name": name, "source": "miniature"} for name in MINIATURES]
+        return {
+            "workloads": [*miniatures, *seven_published()],
+            "thresholds": [OPERATING_POINT],
+            "target_hot_ratios": [OPERATING_POINT],
+            "target_element_ratios": [],
+            "profile": {"grid": GRID},
+            "layouts": ["row-major", "uniform-hot-cold", "per-layer-hot-cold"],
+            "machines": [dict(PAPER), dict(REFERENCE)],
+        }
+
+    def comparisons(self, tables: Tables) -> Sequence[Comparison]:  # noqa: ARG002  (a protocol's)
+        """A tour shows; `colfw reproduce` compares."""
+        return ()
+
+    def figures(self, tables: Tables) -> Sequence[Figure]:
+        return side_by_side(Found(tables))
