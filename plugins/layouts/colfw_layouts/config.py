@@ -85,6 +85,9 @@ class DynamicConfig:
     """How many iterations, all under the present partition, tell how often each column is hot."""
     horizon: int = field(default=8, validator=positive)
     """For how many iterations what was seen is expected to last; never beyond the end of the run."""
+    row_tile: int = field(default=16, validator=positive)
+    """Rows that share one pass of the machine over the weights: with more rows a unit is fetched several
+    times an iteration, and still moved once."""
     scattered_extra: float = field(default=0.1, validator=non_negative)
     """What fetching a hot column from the cold region is taken to cost beyond its bytes, as a share of them:
     its DRAM rows are opened for it alone."""

@@ -1,6 +1,7 @@
 """Hot columns first, decided again while the model runs; what moves is read and written once, and paid for.
 
-The unit of cost is the fetch of one hidden unit. A unit that moves costs two: one read, one write.
+The unit of cost is what fetching one hidden unit takes in an iteration: a read for every row tile. A unit
+that moves costs one read and one write.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Flags = NDArray[np.bool_]
 
-MOVE_COST = 2
+READ_AND_WRITTEN = 2
 
 
 class DynamicHotCold:
@@ -46,7 +47,8 @@ class DynamicHotCold:
             if iteration - begun >= self._config.look_back:
                 horizon = min(self._config.horizon, len(hot) - iteration)
                 seen = hot[iteration - self._config.look_back : iteration]
-                epochs += self._moved(epochs[-1], seen.mean(axis=0), iteration, horizon)
+                move_cost = READ_AND_WRITTEN / -(-profile.site.rows // self._config.row_tile)
+                epochs += self._moved(epochs[-1], seen.mean(axis=0), iteration, horizon, move_cost)
         return SitePlacement(site=profile.site, epochs=tuple(epochs), fetched=self._fetched(hot, epochs))
 
     def _fetched(self, hot: Flags, epochs: list[Epoch]) -> Flags:
@@ -59,15 +61,15 @@ class DynamicHotCold:
         return with_dense_start(np.concatenate(fetched))
 
     def _moved(
-        self, epoch: Epoch, hot_share: NDArray[np.float64], iteration: int, horizon: int
+        self, epoch: Epoch, hot_share: NDArray[np.float64], iteration: int, horizon: int, move_cost: float
     ) -> list[Epoch]:
         """The epoch that begins here, if a move pays."""
         inside, outside = self._costs(hot_share)
         now = region_of(epoch)
         saving = horizon * np.where(now, inside - outside, outside - inside)
-        proposed = now ^ (saving > MOVE_COST)
+        proposed = now ^ (saving > move_cost)
         slots, moved = swapped(epoch.slot_of_column, proposed)
-        if saving[proposed != now].sum() <= MOVE_COST * moved:
+        if saving[proposed != now].sum() <= move_cost * moved:
             return []
         return [
             Epoch(

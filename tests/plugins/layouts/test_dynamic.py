@@ -153,6 +153,15 @@ def test_gathering_moves_only_for_locality() -> None:
     assert len(placed(late, **gathered, scattered_extra=0.2).epochs) > 1
 
 
+def test_more_row_tiles_make_moving_cheaper() -> None:
+    """A unit moves once and is fetched for every row tile: with four, moves pay that did not with one."""
+    profile, mask = turning(60)
+    site = evolve(profile.site, rows=64)
+    many = evolve(profile, site=site), evolve(mask, site=site)
+    moved = [placed(many, row_tile=row_tile).epochs[1].moved_columns for row_tile in (16, 64)]
+    assert moved == [8, 0]
+
+
 # --- deciding -----------------------------------------------------------------------------------------
 
 
