@@ -9,7 +9,9 @@ passes through the sparsity wanted at every threshold, so that a single profile 
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +30,7 @@ from colfw_workloads.published.sparsity import (
     logit,
     solve,
     staying_hot,
+    traffic_weights,
 )
 from colfw_workloads.published.targets import PRIMARY_TAU
 
@@ -68,15 +71,15 @@ def synthesise(
     columns = np.array([site.columns for site in sites], np.int64)
     cold = cold_counts(recipe, columns, iterations)
     staying = staying_hot(recipe, columns, cold)
-    curve = _curve(recipe, columns, cold)
-    rate = _element_rate(recipe, sites, cold)
+    curve = _curve(recipe, columns, cold, traffic_weights(sites))
+    tail = ElementTail.of(recipe)
     return tuple(
         _site_profile(
             site,
             maxima=_maxima(
                 recipe, curve, cold[index], staying[index], site, _generator(workload, site, seed)
             ),
-            rate=rate,
+            tail=tail,
             samples=samples,
             thresholds=thresholds,
         )
@@ -131,13 +134,17 @@ _FAR = 60.0
 """Relative log-odds beyond those of any place in any site."""
 
 
-def _curve(recipe: Recipe, columns: Counts, cold: Counts) -> _Curve:
-    """The curve through the primary threshold, those of the sweep, and the densest layer's calibrated one."""
+def _curve(recipe: Recipe, columns: Counts, cold: Counts, traffic: Floats) -> _Curve:
+    """The curve through the primary threshold and all others at which sparsity is known, the last of them the
+    densest layer's calibrated one.
+    """
     base = _odds_of_counts(columns, cold)
     weights = columns / columns.sum()
     knots = {PRIMARY_TAU: 0.0}
     for tau, sparsity in recipe.sweep.items():
         knots[tau] = _shift(base, weights, sparsity)
+    for known in recipe.by_elements.values():
+        knots[known.tau] = _shift(base, traffic, known.sparsity)
     densest = int(np.argmin(later(cold / columns[:, None]).mean(axis=1)))
     calibrated = _shift(base[densest : densest + 1], np.ones(1), 1 - PRIMARY_TAU)
     if calibrated > max(knots.values()):
@@ -257,20 +264,44 @@ def _all_but_lowest(values: Floats, count: int) -> Hot:
 # --- elements -------------------------------------------------------------------------------------
 
 
-def _element_rate(recipe: Recipe, sites: Sequence[Site], cold: Counts) -> float:
-    """The share of a hot column's elements that exceed the primary threshold, as the wanted sparsity asks."""
-    rows = np.array([site.rows for site in sites], np.float64)
-    columns = np.array([site.columns for site in sites], np.float64)
-    hot = later(columns[:, None] - cold)
-    share = (rows @ hot).sum() / (rows @ columns * hot.shape[1])
-    return float(min(1.0, (1 - recipe.elements) / share)) if share > 0 else 1.0
+@frozen(kw_only=True)
+class ElementTail:
+    """The share of a site's elements whose magnitude exceeds a threshold: the same in all sites and
+    iterations, since nothing is published that tells them apart.
+
+    Elements are as near to normally distributed as what is known of them admits: between thresholds with a
+    known share, and from 0 on, the threshold in standard deviations runs straight.
+    """
+
+    tau: Floats
+    deviations: Floats
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> ElementTail:
+        """Through the element sparsity at the primary threshold, and the targets of the calibrations."""
+        known = {PRIMARY_TAU: 1 - recipe.elements}
+        known.update({calibrated.tau: target for target, calibrated in recipe.by_elements.items()})
+        taus = sorted(known)
+        deviations = [NormalDist().inv_cdf(1 - known[tau] / 2) for tau in taus]
+        return cls(tau=np.array([0.0, *taus]), deviations=np.array([0.0, *deviations]))
+
+    def share(self, tau: float) -> float:
+        """The share that exceeds a threshold; above all known ones deviations grow as the threshold."""
+        beyond = max(1.0, tau / float(self.tau[-1]))
+        deviations = float(np.interp(tau, self.tau, self.deviations)) * beyond
+        return math.erfc(deviations / math.sqrt(2))
 
 
 def _site_profile(
-    site: Site, *, maxima: NDArray[np.float32], rate: float, samples: int, thresholds: tuple[float, ...]
+    site: Site,
+    *,
+    maxima: NDArray[np.float32],
+    tail: ElementTail,
+    samples: int,
+    thresholds: tuple[float, ...],
 ) -> SiteProfile:
     rows = site.rows * samples
-    counts = [_exceeding(maxima, tau, rate, rows) for tau in thresholds]
+    counts = [_exceeding(maxima, tau, tail.share(tau), rows) for tau in thresholds]
     return SiteProfile(
         site=site,
         maxima=maxima,
@@ -279,11 +310,11 @@ def _site_profile(
     )
 
 
-def _exceeding(maxima: NDArray[np.float32], tau: float, rate: float, rows: int) -> Counts:
-    """How many elements exceed tau: of a hot column's, a share that falls exponentially with tau.
+def _exceeding(maxima: NDArray[np.float32], tau: float, share: float, rows: int) -> Counts:
+    """How many elements exceed tau in each iteration: the wanted share, rounded down so that a target of this
+    share is met.
 
-    At least one of each hot column, which is what makes it hot.
+    At least one of each hot column, which is what makes it hot, and none of a cold one.
     """
     hot = np.count_nonzero(hot_columns(maxima, tau), axis=1)
-    wanted = np.rint(hot * (rows * rate ** (tau / PRIMARY_TAU)))
-    return np.asarray(np.clip(wanted.astype(np.int64), hot, hot * rows), np.int64)
+    return np.asarray(np.clip(int(share * rows * maxima.shape[1]), hot, hot * rows), np.int64)

@@ -16,6 +16,7 @@ from colfw.errors import InvariantError
 from colfw.masks import (
     MaskPolicy,
     calibrate,
+    calibrate_elements,
     column_sparsity,
     consecutive_jaccard,
     hot_columns,
@@ -23,6 +24,7 @@ from colfw.masks import (
     side_by_side,
     sparse_iterations,
 )
+from colfw_workloads.published.sparsity import traffic_weights
 from colfw_workloads.published.targets import (
     CONTRADICTIONS,
     KEYS,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from colfw.profile import ActivationProfile, SiteProfile
+    from colfw.profile import ActivationProfile
     from colfw_workloads.published.targets import Contradiction, Target
 
     Floats = NDArray[np.float64]
@@ -81,7 +83,8 @@ class Row:
 def report(workload: str, profile: ActivationProfile) -> tuple[Row, ...]:
     """Every published number of a workload beside what this profile has.
 
-    Element sparsity is compared where the profile counts threshold 0.164.
+    Element sparsity is compared where the profile counts threshold 0.164, thresholds calibrated by elements
+    where some counted threshold meets the target.
     """
     where = f"comparison of {workload}"
     if workload not in KEYS:
@@ -191,24 +194,30 @@ class _Statistics:
             for entry in self.profile.sites
         ]
 
+    def calibrated_by_elements(self, target: float) -> list[float]:
+        """The thresholds of the layers; none where too few thresholds were counted to tell."""
+        names = [entry.site.name for entry in self.profile.sites]
+        taus = [calibrate_elements(self.profile, name, target).tau for name in names]
+        return taus if set(taus) <= set(self.profile.thresholds) else []
+
     def uniform_reduction(self, tau: float) -> float:
         return self._reduction(self.layers(tau))
 
-    def per_layer_reduction(self, target_hot_ratio: float) -> float:
-        masks = masks_of(self.profile, MaskPolicy.per_layer(target_hot_ratio))
+    def per_layer_reduction(self, policy: MaskPolicy) -> float:
+        masks = masks_of(self.profile, policy)
         return self._reduction(100 * np.stack([column_sparsity(mask.hot) for mask in masks.sites]))
 
+    def element_reductions(self, targets: Iterable[float]) -> list[float]:
+        return [
+            self.per_layer_reduction(MaskPolicy.per_layer_elements(target))
+            for target in targets
+            if self.calibrated_by_elements(target)
+        ]
+
     def _reduction(self, sparsity: Floats) -> float:
-        """Skipped traffic: iteration 0 is dense, and a site weighs as much as its weights times its rows."""
-        traffic = np.array([_traffic(entry) for entry in self.profile.sites])
+        """Skipped traffic, of iterations 1 and later: iteration 0 is dense."""
         skipped = sparsity[:, 1:].sum(axis=1) / sparsity.shape[1]
-        return float(traffic @ skipped / traffic.sum())
-
-
-def _traffic(entry: SiteProfile) -> float:
-    """Weights are streamed once for every few rows, so traffic goes as rows times weights."""
-    operator = entry.site.operator
-    return float(entry.site.rows * entry.site.columns * (operator.d_in + operator.d_out))
+        return float(traffic_weights([entry.site for entry in self.profile.sites]) @ skipped)
 
 
 def _late(seen: _Statistics, target: Target) -> list[float]:
@@ -231,5 +240,10 @@ _ACHIEVED: dict[Quantity, Callable[[_Statistics, Target], Iterable[float]]] = {
     Quantity.CALIBRATED_TAU: lambda seen, _: seen.calibrated(),
     Quantity.CALIBRATED_TAU_MAX: lambda seen, _: [max(seen.calibrated())],
     Quantity.UNIFORM_REDUCTION: lambda seen, target: [seen.uniform_reduction(tau) for tau in target.at],
-    Quantity.PER_LAYER_REDUCTION: lambda seen, target: [seen.per_layer_reduction(rho) for rho in target.at],
+    Quantity.PER_LAYER_REDUCTION: lambda seen, target: [
+        seen.per_layer_reduction(MaskPolicy.per_layer(rho)) for rho in target.at
+    ],
+    Quantity.ELEMENT_TAU: lambda seen, target: seen.calibrated_by_elements(target.at[0]),
+    Quantity.ELEMENT_TAU_MAX: lambda seen, target: sorted(seen.calibrated_by_elements(target.at[0]))[-1:],
+    Quantity.ELEMENT_REDUCTION: lambda seen, target: seen.element_reductions(target.at),
 }

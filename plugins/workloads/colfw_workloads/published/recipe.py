@@ -50,6 +50,17 @@ class Spread:
 
 
 @frozen(kw_only=True)
+class ByElements:
+    """A calibration to a share of hot elements: the threshold that meets it, and what is cold there."""
+
+    tau: float
+    """Assumed, the same in all layers."""
+    sparsity: float
+    """The column sparsity over iterations 1 and later that the published cycle reduction asks for, a column
+    weighing as much as its traffic."""
+
+
+@frozen(kw_only=True)
 class Recipe:
     """The statistics that one workload's activations are made to have; sparsities are shares, not percent."""
 
@@ -69,6 +80,8 @@ class Recipe:
     jaccard_min: float | None = None
     sweep: Mapping[float, float] = field(factory=dict)
     """Column sparsity at further thresholds, as `mean`."""
+    by_elements: Mapping[float, ByElements] = field(factory=dict)
+    """By the target: what the reductions for thresholds per layer ask for, read as shares of hot elements."""
     densest_layer_tau: float = 0.34
     """The calibrated threshold of the layer with the fewest cold columns: the end of the range of natural
     layers (4.4), printed for SD and Make-an-Audio and assumed for the others but DiT."""
@@ -92,6 +105,30 @@ def _sparsity_of_reduction(workload: str, at: tuple[float, ...], which: str) -> 
     """The column sparsity that a published cycle reduction asks for where no sparsity is published."""
     return _reduction(workload, at, which) / SKIPPED_ITERATIONS
 
+
+def _by_elements(
+    workload: str, taus: Mapping[float, float], *, skipped: float = SKIPPED_ITERATIONS
+) -> Mapping[float, ByElements]:
+    """Calibrations to the targets at the ends of the sweep, and to the primary one where it is printed.
+
+    The lower the target, the higher the threshold and the reduction (5.3). `taus` are of the grid that
+    studies of such calibrations count, where elements that are normally distributed, with the element
+    sparsity stated for 0.164, put them; or else the reason is given. `skipped` is the share of cycles that
+    falls with the columns.
+    """
+    span = target(workload, _Q.ELEMENT_REDUCTION, SWEEP)
+    reductions = {SWEEP[0]: span.high, SWEEP[-1]: span.low}
+    if PRIMARY_TAU in taus:
+        reductions[PRIMARY_TAU] = printed(workload, _Q.ELEMENT_REDUCTION)
+    return {
+        share: ByElements(tau=tau, sparsity=reductions[share] / 100 / skipped) for share, tau in taus.items()
+    }
+
+
+_BEFORE_GELU_ENDS = 0.169
+"""GELU is never below -0.170 and flat there, so elements crowd between 0.164 and 0.170, and columns of
+negative inputs alone turn cold at 0.17: it may be why sparsity leaps there (5.5). The reductions ask for a
+target of 0.10 that is met before the leap."""
 
 _NEXT = (0.17,)
 _NEXT_TO_LAST = (0.17, 0.2)
@@ -119,14 +156,24 @@ RECIPES: Mapping[str, Recipe] = {
         # The lower end of the group's range: a larger one would make the gap to the columns exceed 78 points.
         elements=0.81,
         jaccard_mean=printed("sd-v1-4", _Q.JACCARD_MEAN),
+        by_elements=_by_elements("sd-v1-4", {0.2: 0.16, 0.164: 0.17, 0.1: 0.2}),
     ),
     "videocrafter2": Recipe(
-        # 4.9 % of the cycles; no mean is printed. Nothing is said about its layers.
-        mean=0.05,
+        # No mean is printed: less would make the gap to the elements exceed 78 points.
+        mean=0.08,
         start=_share("videocrafter2", _Q.COLUMNS_ITERATION_1),
-        # Between SD's 81 % and the 83 % that the largest gap of 78 points admits.
-        elements=0.82,
+        spread=Spread(
+            # With 8 % of the columns, 4.9 % of the cycles.
+            low=0.004,
+            # Assumed: that of SD, a UNet of the same widths.
+            high=_spread("sd-v1-4", _Q.LAYERS_MEAN).high,
+            order=Order.WIDE,
+        ),
+        # A target of 16.4 % hot elements saves less than one threshold of 0.164 does, so fewer are hot there:
+        # with 14 %, columns turn cold with the threshold about as fast as SD's do between its targets.
+        elements=0.86,
         jaccard_mean=printed("videocrafter2", _Q.JACCARD_MEAN),
+        by_elements=_by_elements("videocrafter2", {0.2: 0.14, 0.164: 0.155, 0.1: 0.18}),
     ),
     "make-an-audio": Recipe(
         # The upper end of the group's range of means (4.1).
@@ -136,13 +183,15 @@ RECIPES: Mapping[str, Recipe] = {
             # With 35 % of the columns, 30.6 % of the cycles: the least sparse layer decides how much less
             # sparse the narrow layers are, which weigh more in cycles.
             low=0.183,
-            # Calibrated to 0.14, the lower end of the range of natural layers (4.4).
+            # Assumed; from 0.7 on, the least sparse layer hardly depends on it.
             high=0.873,
             order=Order.WIDE,
         ),
         # The upper end of the group's range, which the two others cannot have.
         elements=0.92,
         jaccard_mean=printed("make-an-audio", _Q.JACCARD_MEAN),
+        # Normal elements would put 0.164 at 0.13: 0.14 is the lower end of natural layers' thresholds (4.4).
+        by_elements=_by_elements("make-an-audio", {0.2: 0.13, 0.164: 0.14, 0.1: 0.155}),
     ),
     "mdm": Recipe(
         mean=_share("mdm", _Q.COLUMNS_MEAN),
@@ -156,6 +205,7 @@ RECIPES: Mapping[str, Recipe] = {
             * _reduction("mdm", _NEXT_TO_LAST)
             / _reduction("mdm", _NEXT_TO_LAST, "low"),
         },
+        by_elements=_by_elements("mdm", {0.2: 0.14, 0.1: _BEFORE_GELU_ENDS}),
     ),
     "mld": Recipe(
         mean=_share("mld", _Q.COLUMNS_MEAN),
@@ -171,6 +221,12 @@ RECIPES: Mapping[str, Recipe] = {
             * _reduction("mld", SWEEP)
             / _reduction("mld", (PRIMARY_TAU,)),
         },
+        by_elements=_by_elements(
+            "mld",
+            # With 6 rows a column has few elements near GELU's end, and turns cold earlier.
+            {0.2: 0.15, 0.1: 0.168},
+            skipped=_reduction("mld", (PRIMARY_TAU,)) / _share("mld", _Q.COLUMNS_MEAN),
+        ),
     ),
     "edge": Recipe(
         mean=_share("edge", _Q.COLUMNS_MEAN),
@@ -181,6 +237,7 @@ RECIPES: Mapping[str, Recipe] = {
             0.17: _sparsity_of_reduction("edge", _NEXT_TO_LAST, "low"),
             0.2: _sparsity_of_reduction("edge", _NEXT_TO_LAST, "high"),
         },
+        by_elements=_by_elements("edge", {0.2: 0.15, 0.1: _BEFORE_GELU_ENDS}),
     ),
 }
 """What each of the seven workloads is made to."""

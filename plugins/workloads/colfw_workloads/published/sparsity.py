@@ -15,10 +15,11 @@ from colfw_workloads.published.recipe import RECIPES, Order
 from colfw_workloads.published.targets import PUBLISHED_ITERATIONS, SETTLED_ITERATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from colfw.sites import Site
     from colfw_workloads.published.recipe import Recipe, Spread
 
     Floats = NDArray[np.float64]
@@ -52,6 +53,15 @@ def solve(rises: Callable[[Floats], Floats], target: Floats | float, low: float,
 def later(by_iteration: Floats) -> Floats:
     """Iterations 1 and later, over which the study averages; the only one where there is only one."""
     return by_iteration[..., 1:] if by_iteration.shape[-1] > 1 else by_iteration
+
+
+def traffic_weights(sites: Sequence[Site]) -> Floats:
+    """The share of each site in what is moved.
+
+    Weights are streamed once for every few rows, so traffic goes as rows times weights.
+    """
+    traffic = [site.rows * site.columns * (site.operator.d_in + site.operator.d_out) for site in sites]
+    return np.array(traffic, np.float64) / sum(traffic)
 
 
 # --- the curve over iterations --------------------------------------------------------------------

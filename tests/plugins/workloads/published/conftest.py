@@ -11,13 +11,15 @@ import pytest
 
 from colfw.profile import ActivationProfile, Provenance
 from colfw.sites import Ffn, Site
+from colfw.study import FINE_GRID
 from colfw.vocabulary import SourceKind
-from colfw_workloads.published import synthesise
-from colfw_workloads.published.targets import SWEEP
+from colfw_workloads.published import report, synthesise
+from colfw_workloads.published.comparison import Row
 
 MODELS = Path(__file__).parents[3] / "golden" / "models"
 
 MakeProfile = Callable[..., ActivationProfile]
+FullReport = Callable[..., tuple[Row, ...]]
 
 
 @cache
@@ -37,13 +39,13 @@ def _sites(workload: str) -> tuple[Site, ...]:
 @cache
 def _profile(workload: str, seed: int = 0, iterations: int = 50) -> ActivationProfile:
     made = synthesise(
-        workload, _sites(workload), iterations=iterations, samples=1, seed=seed, thresholds=SWEEP
+        workload, _sites(workload), iterations=iterations, samples=1, seed=seed, thresholds=FINE_GRID
     )
     return ActivationProfile(
         provenance=Provenance(
             workload=workload, source=SourceKind.PUBLISHED, seed=seed, samples=1, iterations=iterations
         ),
-        thresholds=SWEEP,
+        thresholds=FINE_GRID,
         sites=made,
     )
 
@@ -52,6 +54,17 @@ def _profile(workload: str, seed: int = 0, iterations: int = 50) -> ActivationPr
 def full_sites() -> Callable[[str], tuple[Site, ...]]:
     """The sites of a workload at full size."""
     return _sites
+
+
+@cache
+def _report(workload: str, seed: int = 0) -> tuple[Row, ...]:
+    return report(workload, _profile(workload, seed))
+
+
+@pytest.fixture(scope="session")
+def full_report() -> FullReport:
+    """The report of a workload's published profile at full size, of seed 0 unless asked for another."""
+    return _report
 
 
 @pytest.fixture(scope="session")

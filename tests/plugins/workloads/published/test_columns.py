@@ -13,7 +13,8 @@ from colfw.errors import InvariantError
 from colfw.masks import hot_columns
 from colfw.sites import Ffn, Site
 from colfw_workloads.published import synthesise
-from colfw_workloads.published.columns import _all_but_lowest, _on_their_side, _rising
+from colfw_workloads.published.columns import ElementTail, _all_but_lowest, _on_their_side, _rising
+from colfw_workloads.published.recipe import RECIPES
 from colfw_workloads.published.targets import KEYS, PRIMARY_TAU
 
 if TYPE_CHECKING:
@@ -131,6 +132,24 @@ def test_samples_count_as_rows(full_sites: FullSites) -> None:
     [many] = synthesise("mld", full_sites("mld")[:1], iterations=3, samples=4, seed=0, thresholds=(0.1,))
     assert (many.elements == 4 * one.elements).all()
     assert (many.exceeding >= 3 * one.exceeding).all()
+
+
+@pytest.mark.parametrize("workload", KEYS)
+def test_tail_of_the_elements_passes_through_what_is_known(workload: str) -> None:
+    """The share above a threshold is 1 at zero, as stated at 0.164, a target's at its, and goes on to 0."""
+    recipe, tail = RECIPES[workload], ElementTail.of(RECIPES[workload])
+    assert tail.share(0.0) == 1.0
+    assert tail.share(PRIMARY_TAU) == pytest.approx(1 - recipe.elements)
+    assert tail.share(10.0) < 1e-9
+    for target, known in recipe.by_elements.items():
+        assert tail.share(known.tau) == pytest.approx(target)
+
+
+@given(st.sampled_from(sorted(KEYS)), st.floats(0, 30), st.floats(0, 30))
+def test_tail_of_the_elements_falls(workload: str, one: float, other: float) -> None:
+    """No more elements exceed a higher threshold."""
+    tail, (low, high) = ElementTail.of(RECIPES[workload]), sorted((one, other))
+    assert 0 <= tail.share(high) <= tail.share(low) <= 1
 
 
 def test_all_but_lowest_leaves_out_so_many() -> None:
