@@ -16,10 +16,13 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from colfw.vocabulary import Kind
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "colfw-tiny"
 DRAM_EXAMPLE = ROOT / "examples" / "colfw-lpddr5"
-KINDS = {"workload", "layout", "accelerator", "memory", "metric", "observer", "listener", "section"}
+KINDS = {str(kind) for kind in Kind}
+"""The example has a plugin of each."""
 
 
 def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -84,8 +87,9 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
 def test_the_wheel_holds_what_users_need_and_no_golden_data(wheel: Path) -> None:
     """Types and the report's template travel along; 16 MB of golden data do not."""
     names = zipfile.ZipFile(wheel).namelist()
-    packages = ("colfw", "colfw_workloads", "colfw_layouts", "colfw_memory", "colfw_metrics")
-    assert {f"{package}/py.typed" for package in (*packages, "colfw_accelerators")} <= set(names)
+    rooms = "workloads layouts memory metrics accelerators observers experiments"
+    packages = ["colfw", *(f"colfw_{room}" for room in rooms.split())]
+    assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert "colfw/report/template.html.jinja" in names
     assert not [name for name in names if "golden" in name or name.endswith(".npz")]
 

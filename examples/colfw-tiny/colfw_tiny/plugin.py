@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from colfw import hookimpl
 from colfw.records import (
     AcceleratorSpec,
+    ExperimentSpec,
     LayoutSpec,
     ListenerSpec,
     MemorySpec,
@@ -103,4 +104,15 @@ def colfw_report_sections() -> Iterator[SectionSpec]:
         summary="One sentence about the best case of a run",
         api_version=1,
         factory="colfw_tiny.extras:Note",
+    )
+
+
+@hookimpl
+def colfw_experiments() -> Iterator[ExperimentSpec]:
+    yield ExperimentSpec(
+        name="tiny-bus-widths",
+        summary="The dense run on wider and wider buses",
+        api_version=1,
+        factory="colfw_tiny.experiment:BusWidths",
+        group="ablation",
     )

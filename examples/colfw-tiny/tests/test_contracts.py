@@ -7,6 +7,7 @@ from colfw.protocols import DenoiseRequest
 from colfw.samples import Samples
 from colfw.testing.contracts import (
     AcceleratorContract,
+    ExperimentContract,
     LayoutContract,
     ListenerContract,
     MemoryContract,
@@ -17,6 +18,7 @@ from colfw.testing.contracts import (
 )
 from colfw.vocabulary import SourceKind
 from colfw_tiny.config import ArrayConfig, BusConfig, DenoiserConfig
+from colfw_tiny.experiment import BusWidths
 from colfw_tiny.extras import Diary, Note, ValueRange
 from colfw_tiny.layout import HotFirst
 from colfw_tiny.machine import TinyArray, TinyBus
@@ -43,6 +45,8 @@ class TestHotFirst(LayoutContract):
 
 
 class TestArray(AcceleratorContract):
+    computes_ffn = False  # it moves weights alone, those of both matrices in one tensor
+
     @pytest.fixture
     def accelerator(self) -> TinyArray:
         return TinyArray(ArrayConfig())
@@ -92,3 +96,16 @@ class TestNote(SectionContract):
         _, body = section.render(self.tables)
         assert "&lt;b&gt;" in body
         assert "<b>" not in body
+
+
+class TestBusWidths(ExperimentContract):
+    tables = {
+        "totals": [
+            {"workload": "tiny-denoiser", "machine": "width-8", "core_cycles": 40},
+            {"workload": "tiny-denoiser", "machine": "width-16", "core_cycles": 20},
+        ]
+    }
+
+    @pytest.fixture
+    def experiment(self) -> BusWidths:
+        return BusWidths()
