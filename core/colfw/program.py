@@ -296,10 +296,20 @@ def _tiles_with_reach(
 
 
 def _work_of(steps: Iterable[Step]) -> Work:
-    total = Work()
-    for step in steps:
-        total = _added(total, _work_of_tile(step) if isinstance(step, Tile) else _repeated(step))
-    return total
+    parts = [_work_of_tile(step) if isinstance(step, Tile) else _repeated(step) for step in steps]
+    by_tensor: Counter[str] = Counter()
+    for part in parts:
+        for name, size in part.bytes_of_tensor:
+            by_tensor[name] += size
+    return Work(
+        tiles=sum(part.tiles for part in parts),
+        compute_core_cycles=sum(part.compute_core_cycles for part in parts),
+        other_core_cycles=sum(part.other_core_cycles for part in parts),
+        waiting_core_cycles=sum(part.waiting_core_cycles for part in parts),
+        read_bytes=sum(part.read_bytes for part in parts),
+        written_bytes=sum(part.written_bytes for part in parts),
+        bytes_of_tensor=tuple(sorted(by_tensor.items())),
+    )
 
 
 def _work_of_tile(tile: Tile) -> Work:
@@ -330,18 +340,4 @@ def _repeated(step: Repeat) -> Work:
         read_bytes=once.read_bytes * step.rounds,
         written_bytes=once.written_bytes * step.rounds,
         bytes_of_tensor=tuple((name, size * step.rounds) for name, size in once.bytes_of_tensor),
-    )
-
-
-def _added(one: Work, other: Work) -> Work:
-    by_tensor = Counter(dict(one.bytes_of_tensor))
-    by_tensor.update(dict(other.bytes_of_tensor))
-    return Work(
-        tiles=one.tiles + other.tiles,
-        compute_core_cycles=one.compute_core_cycles + other.compute_core_cycles,
-        other_core_cycles=one.other_core_cycles + other.other_core_cycles,
-        waiting_core_cycles=one.waiting_core_cycles + other.waiting_core_cycles,
-        read_bytes=one.read_bytes + other.read_bytes,
-        written_bytes=one.written_bytes + other.written_bytes,
-        bytes_of_tensor=tuple(sorted(by_tensor.items())),
     )

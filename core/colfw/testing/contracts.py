@@ -13,6 +13,7 @@ Needs pytest and hypothesis: `pip install colfw[testing]`.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ from colfw.program import Program
 from colfw.protocols import LoweringRequest, StageEvent
 from colfw.sites import Ffn, Site, check_distinct
 from colfw.study import study_from
+from colfw.testing.ffn import Network, Storage, expected, run_ffn
+from colfw.testing.ideal_memory import IdealMemory
 from colfw.testing.strategies import flags, graded_profiles, observed_masks, programs
-from colfw.vocabulary import Kind
+from colfw.vocabulary import Kind, Reuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -389,31 +392,51 @@ class _Network:
         return np.asarray((hidden * hot) @ self.out, np.int64)
 
 
+_ITERATIONS = st.sampled_from([0, 1])
+
 _SITE = Site(name="mlp", rows=8, columns=24, operator=Ffn(d_in=4, d_out=6))
 
 
 class AcceleratorContract:
-    """A machine turns what is fetched into a program, and asks for nothing else."""
+    """A machine turns what is fetched into a program that computes the network, and asks for nothing else."""
 
     site: Site = _SITE
     """A site that the machine can lower."""
     statistics: Mapping[str, Mapping[str, Any]] = {}
     """What its observers found at that site, where its record asks for observers."""
+    computes_ffn: bool = True
+    """False for one whose programs do not store things as `colfw.testing.ffn` describes, and so cannot be run
+    there."""
+    storage: Storage = Storage(row_tile=16)
+    """How it stores what its programs move."""
+    reuse: Reuse = Reuse.ZERO
+    """What cold columns contribute to its outputs."""
 
     @pytest.fixture
     def accelerator(self) -> Accelerator:
         """The machine under test."""
         raise NotImplementedError
 
-    def lower(self, accelerator: Accelerator, fetched: NDArray[np.bool_], iteration: int = 1) -> Program:
-        """The program of one iteration that fetches and needs these columns, placed in their own order."""
-        epoch = Epoch(
-            first_iteration=0, slot_of_column=np.arange(self.site.columns), hot_slots=self.site.columns
-        )
+    def lower(
+        self,
+        accelerator: Accelerator,
+        fetched: NDArray[np.bool_],
+        iteration: int = 1,
+        *,
+        hot: NDArray[np.bool_] | None = None,
+        slot_of_column: NDArray[np.int64] | None = None,
+    ) -> Program:
+        """The program of one iteration that fetches these columns.
+
+        All of them are needed unless `hot` says less, and each lies in a slot of its own number unless
+        `slot_of_column` says otherwise.
+        """
+        slots = np.arange(self.site.columns) if slot_of_column is None else slot_of_column
+        epoch = Epoch(first_iteration=0, slot_of_column=slots, hot_slots=self.site.columns)
         request = LoweringRequest(
             site=self.site,
             iteration=iteration,
-            mask=SiteMask(site=self.site, tau=None, hot=fetched),
+            mask=SiteMask(site=self.site, tau=None, hot=fetched if hot is None else hot),
             placement=SitePlacement(site=self.site, epochs=(epoch,), fetched=fetched),
             statistics=self.statistics,
         )
@@ -437,13 +460,66 @@ class AcceleratorContract:
         assert less_work.moved_bytes <= more_work.moved_bytes
         assert less_work.compute_core_cycles <= more_work.compute_core_cycles
 
+    @_THOROUGH
+    @given(data=st.data())
+    def test_needing_more_never_computes_less(self, accelerator: Accelerator, data: st.DataObject) -> None:
+        """Of the same columns fetched, a further hot one lowers neither bytes moved nor cycles computed."""
+        fetched = data.draw(flags(2, self.site.columns))
+        more = fetched & data.draw(flags(2, self.site.columns))
+        fewer = more & data.draw(flags(2, self.site.columns))
+        less_work, more_work = (self.lower(accelerator, fetched, hot=hot).work for hot in (fewer, more))
+        assert less_work.moved_bytes <= more_work.moved_bytes
+        assert less_work.compute_core_cycles <= more_work.compute_core_cycles
+
+    @_THOROUGH
+    @given(data=st.data(), bytes_per_clock=st.sampled_from([1, 64, 4096]))
+    def test_what_is_asked_for_is_served_and_takes_its_time(
+        self, accelerator: Accelerator, data: st.DataObject, bytes_per_clock: int
+    ) -> None:
+        """In any memory: every byte arrives, and neither array nor bus is faster than it is."""
+        memory = IdealMemory(bytes_per_clock=bytes_per_clock)
+        program = self.lower(accelerator, data.draw(flags(2, self.site.columns)), data.draw(_ITERATIONS))
+        timing, work = memory.run(program), program.work
+        timing.check_answers(program)
+        assert timing.moved_bytes == work.moved_bytes
+        assert timing.core_cycles >= work.busy_core_cycles
+        bus_seconds = Fraction(work.moved_bytes, bytes_per_clock * memory.clock_hz)
+        assert timing.core_cycles >= bus_seconds * program.core_clock_hz
+
     @pytest.mark.parametrize("hot", [False, True])
     def test_the_edges_are_programs_too(self, accelerator: Accelerator, *, hot: bool) -> None:
         """All columns cold and all columns hot can be lowered, in the dense iteration as well."""
         fetched = np.full((2, self.site.columns), hot)
         fetched[0] = True
         for iteration in (0, 1):
-            assert self.lower(accelerator, fetched, iteration).core_clock_hz > 0
+            self._check_computes(self.lower(accelerator, fetched, iteration), fetched[iteration], iteration)
+
+    @_THOROUGH
+    @given(data=st.data(), iteration=_ITERATIONS)
+    def test_its_tiles_compute_the_network(
+        self, accelerator: Accelerator, data: st.DataObject, iteration: int
+    ) -> None:
+        """Run in whole numbers, from what each tile loads and no more, a program gives the outputs of the
+        network with its cold columns left out: exactly, wherever columns lie and whatever else is fetched.
+        """
+        fetched = data.draw(flags(2, self.site.columns))
+        fetched[0] = True
+        hot = fetched & data.draw(flags(2, self.site.columns))
+        slot_of_column = np.array(data.draw(st.permutations(range(self.site.columns))))
+        program = self.lower(accelerator, fetched, iteration, hot=hot, slot_of_column=slot_of_column)
+        hot_slots = np.zeros(self.site.columns, np.bool_)
+        hot_slots[slot_of_column] = hot[iteration]
+        self._check_computes(program, hot_slots, iteration)
+
+    def _check_computes(self, program: Program, hot_slots: NDArray[np.bool_], iteration: int) -> None:
+        if not self.computes_ffn:
+            assert program.core_clock_hz > 0
+            return
+        network, dense = Network.drawn(self.site, seed=iteration), iteration == 0
+        found = run_ffn(program, network, self.storage, hot_slots, dense=dense)
+        right = expected(network, hot_slots, dense=dense, reuses=self.reuse is Reuse.STALE)
+        assert np.array_equal(found.output, right.output)
+        assert np.array_equal(found.reused, right.reused)
 
 
 class MemoryContract:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from colfw.vocabulary import Reuse
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -93,6 +95,8 @@ class RowTileCosts:
     @property
     def reused(self) -> Cycles:
         """Of adding reused outputs, or of telling their part from that of hot columns."""
+        if self.config.reuse is Reuse.ZERO:
+            return Cycles()
         return Cycles(0, self.config.element_passes * self._element_cycles(self.layer.d_out))
 
     def _costs(self, steps: int, turns: int, element_cycles: int) -> Cycles:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from colfw.addresses import WeightMap, rounded_up
 from colfw.errors import InvariantError
@@ -17,6 +17,10 @@ from colfw_accelerators.config import Order
 from colfw_accelerators.cycles import RowTileCosts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from colfw_accelerators.config import FfnReuseConfig
     from colfw_accelerators.layer import Layer, Slots
 
@@ -27,13 +31,16 @@ class WeightTiles:
 
     start: int
     """How many hidden units were fetched before."""
-    slots: Slots
-    """Of the first tile."""
+    columns: int
+    """Of one tile."""
+    runs: NDArray[np.int64]
+    """`[run, 2]`: first slot and how many, of the first tile."""
     count: int = 1
 
     @property
-    def columns(self) -> int:
-        return int(self.slots.size)
+    def slots(self) -> Slots:
+        """Of the first tile."""
+        return np.concatenate([np.arange(first, first + count) for first, count in self.runs.tolist()])
 
 
 @define(kw_only=True, eq=False, slots=False)
@@ -125,30 +132,36 @@ class Fitting:
     @cached_property
     def weight_tiles(self) -> list[WeightTiles]:
         """All that is fetched, cut into tiles; the first stands alone, for it takes what costs leave over."""
-        slots, columns = self.layer.slots, self.weight_tile_columns
-        starts = np.arange(0, slots.size, columns)
-        ends = np.minimum(starts + columns, slots.size)
-        first, last = slots[starts], slots[ends - 1]
-        whole = last - first == columns - 1
-        follows = whole[1:] & whole[:-1] & (first[1:] == last[:-1] + 1)
-        follows[:1] = False
-        pieces = np.split(starts, np.flatnonzero(~follows) + 1)
-        return [
-            WeightTiles(start=int(piece[0]), slots=slots[piece[0] : piece[0] + columns], count=piece.size)
-            for piece in pieces
-            if piece.size
-        ]
+        tiles: list[WeightTiles] = []
+        for runs in self._runs_of_tiles():
+            start = tiles[-1].start + tiles[-1].count * tiles[-1].columns if tiles else 0
+            if len(tiles) > 1 and self._goes_on(tiles[-1], runs):
+                tiles[-1] = evolve(tiles[-1], count=tiles[-1].count + 1)
+            else:
+                tiles.append(WeightTiles(start=start, columns=int(runs[:, 1].sum()), runs=runs))
+        return tiles
 
-    @cached_property
-    def single_weight_tiles(self) -> list[WeightTiles]:
+    def _runs_of_tiles(self) -> list[NDArray[np.int64]]:
+        """Of each weight tile: its runs of slots, found all at once."""
+        slots, columns = self.layer.slots, self.weight_tile_columns
+        places = np.arange(slots.size)
+        begins = np.flatnonzero((np.diff(slots, prepend=-2) != 1) | (places % columns == 0))
+        runs = np.column_stack((slots[begins], np.diff(begins, append=slots.size)))
+        return np.split(runs, np.flatnonzero(begins % columns == 0)[1:]) if slots.size else []
+
+    def _goes_on(self, tiles: WeightTiles, runs: NDArray[np.int64]) -> bool:
+        """Whether a tile is the next of equal ones that lie in one run."""
+        if len(runs) > 1 or len(tiles.runs) > 1:
+            return False
+        ((first, columns),), ((before, _),) = runs.tolist(), tiles.runs.tolist()
+        return bool(columns == tiles.columns and first == before + tiles.count * columns)
+
+    @property
+    def single_weight_tiles(self) -> Iterator[WeightTiles]:
         """The same, each tile on its own."""
-        return [
-            WeightTiles(
-                start=tiles.start + number * tiles.columns, slots=tiles.slots + number * tiles.columns
-            )
-            for tiles in self.weight_tiles
-            for number in range(tiles.count)
-        ]
+        for tiles in self.weight_tiles:
+            for done in range(0, tiles.count * tiles.columns, tiles.columns):
+                yield evolve(tiles, start=tiles.start + done, runs=tiles.runs + np.array([done, 0]), count=1)
 
     # --- where tensors lie ------------------------------------------------------------------------
 
@@ -183,9 +196,15 @@ class Fitting:
             steps["reuse"] = steps["output"]
         if self.stationary:
             steps["hidden"] = self.hidden_unit_bytes(self.tile_rows) * layer.columns
-            partial_bytes = rounded_up(outputs * config.partial_sum_bytes, aligned)
+            partial_bytes = rounded_up(outputs * self.partial_sum_bytes, aligned)
             steps |= {"partial-even": partial_bytes, "partial-odd": partial_bytes}
         return steps
+
+    @property
+    def partial_sum_bytes(self) -> int:
+        """Of one output: in a dense iteration the part of cold columns that is reused is a sum of its own."""
+        sums = 2 if self.layer.dense and self.config.reuse is Reuse.STALE else 1
+        return sums * self.config.partial_sum_bytes
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colfw.addresses import runs_of
 from colfw.program import Advance, Gather, Tile, Transfer
 from colfw.vocabulary import Reuse
 
@@ -76,35 +75,38 @@ def weight_loads(fit: Fitting, tiles: WeightTiles, *names: str) -> Iterator[Move
     """The vectors of a weight tile, of the named matrices that this layer has."""
     for matrix in fit.weights.matrices:
         if matrix.name in names:
-            yield _vectors(matrix, tiles.slots)
+            yield _vectors(matrix, tiles)
 
 
-def _vectors(matrix: Matrix, slots: NDArray[np.int64]) -> Move:
-    """The vectors of ascending slots: as few runs as they lie in."""
-    first, count = int(slots[0]), int(slots.size)
-    offset_bytes, padded = first * matrix.stride_bytes, matrix.stride_bytes > matrix.vector_bytes
-    contiguous = slots[-1] - first == count - 1
-    if contiguous and padded:
-        return Transfer(
-            tensor=matrix.name,
-            buffer="weight",
-            direction="read",
-            offset_bytes=offset_bytes,
-            run_bytes=matrix.vector_bytes,
-            runs=count,
-            stride_bytes=matrix.stride_bytes,
-        )
-    if contiguous:
+def _vectors(matrix: Matrix, tiles: WeightTiles) -> Move:
+    """The vectors of a weight tile: as few runs as they lie in."""
+    padded = matrix.stride_bytes > matrix.vector_bytes
+    if len(tiles.runs) > 1:
+        return single_vectors(matrix, tiles.slots, "read") if padded else _contiguous(matrix, tiles)
+    ((first, count),) = tiles.runs.tolist()
+    offset_bytes = first * matrix.stride_bytes
+    if not padded:
         return run(matrix.name, "weight", "read", offset_bytes, count * matrix.vector_bytes)
-    if padded:
-        return single_vectors(matrix, slots, "read")
-    places = np.array(runs_of(slots), np.int64) * matrix.stride_bytes
+    return Transfer(
+        tensor=matrix.name,
+        buffer="weight",
+        direction="read",
+        offset_bytes=offset_bytes,
+        run_bytes=matrix.vector_bytes,
+        runs=count,
+        stride_bytes=matrix.stride_bytes,
+    )
+
+
+def _contiguous(matrix: Matrix, tiles: WeightTiles) -> Gather:
+    """Of vectors without padding, each run of slots is one of bytes."""
+    runs_bytes = tiles.runs * matrix.stride_bytes
     return Gather.of(
         tensor=matrix.name,
         buffer="weight",
         direction="read",
-        offsets_bytes=places[:, 0],
-        run_bytes=places[:, 1],
+        offsets_bytes=runs_bytes[:, 0],
+        run_bytes=runs_bytes[:, 1],
     )
 
 

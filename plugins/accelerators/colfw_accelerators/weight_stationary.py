@@ -41,7 +41,7 @@ _PARTIAL = ("partial-even", "partial-odd")
 
 def steps_by_weight_tiles(fit: Fitting) -> Iterator[Step]:
     """All weight tiles of the matrices that lead in, then all of the one that leads out."""
-    tiles = fit.single_weight_tiles
+    tiles = list(fit.single_weight_tiles)
     for index, tile in enumerate(tiles):
         yield Tile(transfers=tuple(weight_loads(fit, tile, "up", "gate")))
         yield from _past(fit, partial(_leading_in, fit, tiles, index))
@@ -87,13 +87,13 @@ def _sum_bytes(fit: Fitting) -> int:
     """What an output takes of a slot, at most, on its way in or out."""
     config = fit.config
     reused = config.element_bytes if config.reuse is Reuse.STALE else 0
-    return max(config.partial_sum_bytes, config.element_bytes) + reused
+    return max(fit.partial_sum_bytes, config.element_bytes) + reused
 
 
 def _partial_sums(
     fit: Fitting, index: int, direction: Direction, number: int, start: int, elements: int
 ) -> Move:
-    tensor, size = _PARTIAL[index % 2], fit.config.partial_sum_bytes
+    tensor, size = _PARTIAL[index % 2], fit.partial_sum_bytes
     offset_bytes = number * fit.step_bytes[tensor] + start * size
     return run(tensor, "output", direction, offset_bytes, elements * size)
 
