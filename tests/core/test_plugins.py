@@ -470,15 +470,19 @@ def test_built_ins_come_through_the_same_door() -> None:
     """Every built-in package is an entry point of the group, found and loaded like a stranger's."""
     declared = {ep.name for ep in metadata.distribution("colfw").entry_points if ep.group == "colfw"}
     found = {p.owner.entry_point for p in load_plugins().plugins if p.owner.distribution == "colfw"}
-    assert declared == found == {
-        "workloads",
-        "layouts",
-        "memory",
-        "metrics",
-        "accelerators",
-        "observers",
-        "experiments",
-    }
+    assert (
+        declared
+        == found
+        == {
+            "workloads",
+            "layouts",
+            "memory",
+            "metrics",
+            "accelerators",
+            "observers",
+            "experiments",
+        }
+    )
     assert not [p for p in load_plugins().failures if p.owner.distribution == "colfw"]
 
 

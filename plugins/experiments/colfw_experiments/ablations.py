@@ -58,6 +58,11 @@ def with_accelerator(machine: Mapping[str, Any], options: Mapping[str, Any]) -> 
     return {**machine, "accelerator": _with_options(machine["accelerator"], options)}
 
 
+def with_memory(machine: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The machine with some options of its memory set."""
+    return {**machine, "memory": _with_options(machine["memory"], options)}
+
+
 def _with_options(choice: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**choice.get("options", {}), **options}
     return {**choice, "options": merged} if merged else dict(choice)

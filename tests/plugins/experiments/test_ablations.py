@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from attrs import evolve
 
@@ -13,12 +15,15 @@ from colfw.dram.spec import resolve
 from colfw.engine.listeners import Silent
 from colfw.engine.run import RunOptions, run_study
 from colfw.errors import InvariantError
+from colfw.masks import SiteMask
+from colfw.placement import Epoch, SitePlacement
 from colfw.plugins import load_plugins
+from colfw.protocols import DenoiseRequest, LoweringRequest
 from colfw.report.schemas import TOTALS
 from colfw.store.tables import read_parquet
 from colfw.study import study_from
 from colfw.testing.contracts import ExperimentContract
-from colfw.vocabulary import Kind
+from colfw.vocabulary import Kind, SourceKind
 from colfw_experiments import knobs
 from colfw_experiments.ablations import REDUCTION, TIME, Setting
 from colfw_experiments.knobs import KNOBS
@@ -26,9 +31,9 @@ from colfw_memory import standards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from colfw.binding import BoundMachine
+    from colfw.sites import Site
     from colfw_experiments.ablations import Ablation
 
     Row = Mapping[str, Any]
@@ -121,6 +126,36 @@ def test_the_baseline_is_the_accelerator_as_it_is(knob: Callable[[], Ablation]) 
     plain = bound_machines({**ablation.study(), "machines": [first]})[first["name"]]
     turned = bound_machines(ablation.study())[ablation.machine_name(first, ablation.baseline)]
     assert turned.accelerator.options == plain.accelerator.options
+
+
+@pytest.fixture(scope="module")
+def shapes() -> list[Site]:
+    """One site of every shape that the workloads of the study have."""
+    request = DenoiseRequest(source=SourceKind.PUBLISHED, iterations=1, samples=1, seed=0)
+    workloads = bind(study_from(knobs.window().study(), where="x"), load_plugins(), where="x").workloads
+    sites = [site for bound in workloads for site in bound.choice.make().sites(request)]
+    return list({(site.rows, site.columns, site.operator): site for site in sites}.values())
+
+
+@every_knob
+def test_every_position_can_lower_every_shape(knob: Callable[[], Ablation], shapes: list[Site]) -> None:
+    """No position is too small for a layer of any workload."""
+    for machine in bound_machines(knob().study()).values():
+        accelerator = machine.accelerator.make()
+        for site in shapes:
+            assert accelerator.lower(dense_request(site)).work.compute_core_cycles > 0
+
+
+def dense_request(site: Site) -> LoweringRequest:
+    everything = np.ones((1, site.columns), np.bool_)
+    in_order = Epoch(first_iteration=0, slot_of_column=np.arange(site.columns), hot_slots=site.columns)
+    return LoweringRequest(
+        site=site,
+        iteration=0,
+        mask=SiteMask(site=site, tau=None, hot=everything),
+        placement=SitePlacement(site=site, epochs=(in_order,), fetched=everything),
+        sites=(site,),
+    )
 
 
 def test_machines_are_named_after_the_knob() -> None:
@@ -295,3 +330,41 @@ def test_more_dense_iterations_save_less(tmp_path: Path) -> None:
             if row["base_machine"] == base and row["mask"] != "dense"
         }
         assert saved["first-only"] == saved["25"] > saved["10"] > saved["5"] > 0
+
+
+# --- at full size -------------------------------------------------------------------------------------
+
+
+def published(*names: str) -> list[dict[str, Any]]:
+    """Workloads of the study at their full size."""
+    return [{"name": name, "source": "published", "options": {"rows": "paper"}} for name in names]
+
+
+@pytest.mark.slow
+def test_a_narrow_window_is_bound_by_latency_and_a_deep_one_by_bank_groups(tmp_path: Path) -> None:
+    """Eight requests of 64 bytes in some 30 clocks are 17 bytes a clock; four channels that stay in a bank
+    group end below 45.6, where DiT computes for a ninth of the time.
+
+    Writes turn the bus, so that layers stay a little below the bandwidth of reads alone.
+    """
+    rows = run(knobs.window(), tmp_path, workloads=published("dit-xl-2", "edge"))
+    by_position = {(row["workload"], row["window"]): row for row in rows}
+    for workload in ("dit-xl-2", "edge"):
+        assert by_position[workload, "8"]["bytes_per_memory_cycle"] == pytest.approx(17, rel=0.05)
+        assert by_position[workload, "unlimited"]["bytes_per_memory_cycle"] == pytest.approx(45.6, rel=0.05)
+    assert by_position["dit-xl-2", "unlimited"]["compute_share"] == pytest.approx(0.113, abs=0.005)
+
+
+@pytest.mark.slow
+def test_twice_the_rows_halve_the_weights_at_full_size(tmp_path: Path) -> None:
+    """Weights are nearly all of the traffic, so that it halves with them; what is left are activations."""
+    rows = run(knobs.row_tile(), tmp_path, workloads=published("dit-xl-2", "mdm", "edge"))
+    for relative in over_the_knob(rows, knobs.row_tile(), "relative_traffic").values():
+        assert relative == pytest.approx([1.0, 1 / 2, 1 / 4], abs=0.05)
+
+
+def test_every_ablation_has_its_line_in_the_documentation() -> None:
+    """The page names the command of each knob, and of the roofline."""
+    page = (Path(__file__).parents[3] / "docs" / "ablations.md").read_text(encoding="utf-8")
+    for name in [*(knob().name for knob in KNOBS), "roofline"]:
+        assert f"`colfw ablate {name}`" in page
