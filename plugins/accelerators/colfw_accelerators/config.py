@@ -105,7 +105,9 @@ class FfnReuseConfig:
     burst_alignment_bytes: int = field(default=64, validator=positive)
     """Tensors, and the weights of each hidden unit, begin at multiples of it (one burst of its DRAM)."""
     activation_alignment_bytes: int = field(default=1, validator=positive)
-    """Inputs and outputs of each row tile begin at multiples of it in their tensor (stated here: packed)."""
+    """Inputs and outputs of each row tile begin at multiples of it in their tensor, and the tensors lie
+    evenly between the multiples, so that they do not meet the weights in one bank (stated here: packed). The
+    presets take once round the banks of their memory: row tiles that begin alike are simulated once."""
     hidden_traffic: HiddenTraffic = field(default=HiddenTraffic.WITH_WEIGHTS, converter=HiddenTraffic)
     window_requests: int | None = field(default=None, validator=_optional_positive)
     """Requests to DRAM in flight (fitted: 16). No limit if not given."""

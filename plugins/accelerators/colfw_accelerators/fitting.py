@@ -214,10 +214,19 @@ class Fitting:
             Tensor(name=matrix.name, base_bytes=matrix.base_bytes, size_bytes=matrix.size_bytes)
             for matrix in self.weights.matrices
         ]
-        for name, size in sizes.items():
-            base = rounded_up(tensors[-1].end_bytes, self.config.burst_alignment_bytes)
-            tensors.append(Tensor(name=name, base_bytes=base, size_bytes=size))
+        for place, (name, size) in enumerate(sizes.items(), start=1):
+            base_bytes = self._base_bytes(tensors[-1].end_bytes, place / (len(sizes) + 1))
+            tensors.append(Tensor(name=name, base_bytes=base_bytes, size_bytes=size))
         return tuple(tensors)
+
+    def _base_bytes(self, end_bytes: int, share: float) -> int:
+        """Where the next tensor begins: aligned activations lie evenly between the alignments of others.
+
+        Row tiles that all began in the bank of the first weights would contend with them for its row.
+        """
+        burst, aligned = self.config.burst_alignment_bytes, self.config.activation_alignment_bytes
+        offset_bytes = int(share * aligned) // burst * burst
+        return rounded_up(rounded_up(end_bytes, aligned), burst) + offset_bytes
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:

@@ -192,7 +192,12 @@ def dram() -> Ablation:
         knob="dram",
         machines=(REFERENCE,),
         settings=tuple(
-            Setting(label=name, dram=name, memory={"channels": n, "requests_per_clock": _ENOUGH_PER_CLOCK})
+            Setting(
+                label=name,
+                dram=name,
+                memory={"channels": n, "requests_per_clock": _ENOUGH_PER_CLOCK},
+                accelerator={"activation_alignment_bytes": 1},  # packed, for not every DRAM is large
+            )
             for name, n in number_of_channels.items()
         ),
         baseline="gddr6-paper",

@@ -25,5 +25,5 @@ PAPER_TEMPLATE: Mapping[str, Any] = {
 REFERENCE: Mapping[str, Any] = {
     "name": "reference",
     "accelerator": {"name": "ffn-reuse", "preset": "reference"},
-    "memory": {"name": "gddr6-paper"},
+    "memory": {"name": "gddr6-paper", "preset": "reference"},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from colfw.study import DEFAULT_GRID
+from colfw.study import FINE_GRID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ OPERATING_POINT: Final = 0.164
 """The uniform threshold and the target hot ratio that the study reports at (3.3)."""
 SWEEP: Final = (0.10, 0.15, 0.164, 0.17, 0.20)
 
-GRID: Final = sorted({*DEFAULT_GRID, *SWEEP})
-"""Where elements are counted, in all experiments alike: so they share profiles, whatever they sweep."""
+GRID: Final = sorted({*FINE_GRID, *SWEEP})
+"""Where elements are counted: finely, to calibrate by them; alike in all experiments, to share profiles."""
 
 
 def published(name: str) -> dict[str, Any]:

@@ -60,6 +60,12 @@ def test_an_option_of_a_replay_is_honoured(option: dict[str, Any], changed: str,
     assert replay(**option).channels != replay(**(option | {changed: default})).channels
 
 
+def test_a_trace_has_no_tiles_for_which_refreshes_could_wait() -> None:
+    """Where no program runs, nothing is postponed."""
+    often = {"timing": {"nREFI": 2000}}
+    assert replay(**often, refresh="postponed").channels == replay(**often).channels
+
+
 def test_timing_in_picoseconds_is_the_clock() -> None:
     """tCK_ps changes how long a clock takes, not what happens in it."""
     slow = SimulatedDram(standards.DDR4_2400, DramConfig(timing={"tCK_ps": 1666}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -111,6 +111,80 @@ def programs(draw: DrawFn) -> Program:
         buffers=tuple(buffers),
         steps=steps,
         window_requests=draw(st.sampled_from([None, 1, 3, 16, 64])),
+    )
+
+
+@st.composite
+def row_tiles(draw: DrawFn) -> Program:
+    """A small FFN as an accelerator lowers it: the same weights, in part skipped, for each tile of rows."""
+    rounds = draw(st.integers(2, 9))
+    unit_bytes = draw(st.sampled_from([64, 200, 640, 2304]))
+    hot = sorted(draw(st.sets(st.integers(0, 30), min_size=1, max_size=24)))
+    at_once = draw(st.integers(1, 12))
+    rows_bytes = draw(st.sampled_from([512, 1000, 4096, 9000]))
+    step_bytes = rows_bytes + draw(st.sampled_from([0, 64, 4096, 1 << 19]))
+    cycles = st.sampled_from([0, 1, 7, 50, 300, 1000])
+    spread = draw(st.booleans())
+
+    def run(tensor: str, buffer: str, direction: Literal["read", "write"], begin: int, size: int) -> Transfer:
+        return Transfer(tensor=tensor, buffer=buffer, direction=direction, offset_bytes=begin, run_bytes=size)
+
+    def weight_tiles(tensor: str, hidden: Literal["read", "write"]) -> list[Tile]:
+        """Weights of some hidden units each; with them, if they are spread, come or go hidden values."""
+        found = []
+        for begin in range(0, len(hot), at_once):
+            units = np.array(hot[begin : begin + at_once])
+            weights: list[Transfer | Gather] = [
+                Gather.of(
+                    tensor=tensor,
+                    buffer="weights",
+                    direction="read",
+                    offsets_bytes=units * unit_bytes,
+                    run_bytes=np.full(units.size, unit_bytes),
+                )
+            ]
+            if spread:
+                weights.append(run("hidden", "rows", hidden, 32 * begin, 32 * units.size))
+            found.append(Tile(transfers=tuple(weights), compute_core_cycles=draw(cycles)))
+        return found
+
+    between = () if spread else ("write", "read")
+    whole = [run("hidden", "rows", direction, 0, 32 * len(hot)) for direction in between]
+    body = (
+        Tile(transfers=(run("inputs", "rows", "read", 0, rows_bytes),)),
+        *weight_tiles("up", "write"),
+        *(Tile(transfers=(move,), compute_core_cycles=draw(cycles)) for move in whole),
+        *weight_tiles("down", "read"),
+        Tile(transfers=(run("outputs", "rows", "write", 0, rows_bytes),)),
+    )
+    tensors: list[Tensor] = []
+    for name, size_bytes in {
+        "inputs": rounds * step_bytes,
+        "up": 31 * unit_bytes,
+        "hidden": 1024,
+        "down": 31 * unit_bytes,
+        "outputs": rounds * step_bytes,
+    }.items():
+        begin = tensors[-1].end_bytes if tensors else 0
+        base_bytes = begin + draw(st.sampled_from([0, 64, 4096]))
+        tensors.append(Tensor(name=name, base_bytes=base_bytes, size_bytes=size_bytes))
+    slots = st.integers(1, 3)
+    return Program(
+        name="row tiles",
+        core_clock_hz=draw(st.sampled_from([1_000_000_000, 800_000_000, 333_000_000])),
+        tensors=tuple(tensors),
+        buffers=(
+            Buffer(name="rows", slot_bytes=9000, slots=draw(slots)),
+            Buffer(name="weights", slot_bytes=at_once * unit_bytes, slots=draw(slots)),
+        ),
+        steps=(
+            Repeat(
+                rounds=rounds,
+                body=body,
+                advances=tuple(Advance(tensor=n, step_bytes=step_bytes) for n in ("inputs", "outputs")),
+            ),
+        ),
+        window_requests=draw(st.sampled_from([None, None, 1, 3, 16, 64])),
     )
 
 
@@ -235,6 +309,163 @@ def test_ages_that_are_renumbered_keep_their_order(
         patch.setattr(running.k, "OLD_AGE", 40)
         patch.setattr(running.closed_loop, "A_WHILE", stops)
         assert running.simulate(dram, program) == plain
+
+
+@settings(max_examples=2 * settings().max_examples)
+@given(row_tiles(), row_tiles(), st.sampled_from(SPECS), configs(), st.sampled_from([700, 900, 3333]))
+def test_skipping_the_loads_of_whole_tiles_changes_nothing(
+    first: Program, second: Program, spec: standards.DramSpec, config: DramConfig, interval: int
+) -> None:
+    """Row tiles that load the same weights again, in one program and the next, are timed as if they were
+    the first; wherever computations end, stores begin and refreshes fall due.
+    """
+    dram = simulated(SimulatedDram(spec, often_refreshed(spec, config, interval)))
+    memory = Memo()
+    for program in (first, evolve(second, window_requests=first.window_requests), first):
+        assert running.simulate(dram, program, memory=memory) == running.simulate(dram, program)
+
+
+@given(row_tiles(), st.sampled_from([standards.GDDR6_PAPER, standards.DDR4_2400]), configs())
+def test_where_the_loads_of_tiles_lie_may_be_forgotten(
+    program: Program, spec: standards.DramSpec, config: DramConfig
+) -> None:
+    """With room for a few tiles, or for none, results are the same."""
+    dram = simulated(SimulatedDram(spec, config))
+    plain = running.simulate(dram, program)
+    for room in (1, 700):
+        memory = Memo(places=np.zeros(room, np.int64))
+        assert running.simulate(dram, program, memory=memory) == plain
+
+
+def feed_forward(rows: int, *, aligned_bytes: int, iterations: int = 1, cold: float = 0.0) -> list[Program]:
+    """A layer of 512 x 1024 with 16 rows to a tile; in each iteration other hidden units are cold."""
+    draw = np.random.default_rng(1)
+    unit_bytes, tile_bytes = 1024, 16 * 1024
+    step_bytes = max(tile_bytes, aligned_bytes)
+    found = []
+    for _ in range(iterations):
+        hot = np.flatnonzero(draw.random(1024) >= cold)
+        weights = [
+            Tile(
+                transfers=(
+                    Gather.of(
+                        tensor=tensor,
+                        buffer="weights",
+                        direction="read",
+                        offsets_bytes=units * unit_bytes,
+                        run_bytes=np.full(units.size, unit_bytes),
+                    ),
+                ),
+                compute_core_cycles=400,
+            )
+            for tensor in ("up", "down")
+            for units in np.split(hot, range(192, hot.size, 192))
+        ]
+        load, store = (
+            Transfer(tensor=name, buffer="rows", direction=way, offset_bytes=0, run_bytes=tile_bytes)
+            for name, way in (("inputs", "read"), ("outputs", "write"))
+        )
+        size_bytes = rows // 16 * step_bytes
+        sizes = {"inputs": size_bytes, "up": 1 << 20, "down": 1 << 20, "outputs": size_bytes}
+        bases = np.cumsum([0, *sizes.values()]).tolist()
+        found.append(
+            Program(
+                name="feed-forward",
+                core_clock_hz=800_000_000,
+                tensors=tuple(
+                    Tensor(name=name, base_bytes=base, size_bytes=size)
+                    for (name, size), base in zip(sizes.items(), bases, strict=False)
+                ),
+                buffers=(
+                    Buffer(name="rows", slot_bytes=tile_bytes, slots=2),
+                    Buffer(name="weights", slot_bytes=192 * unit_bytes, slots=3),
+                ),
+                steps=(
+                    Repeat(
+                        rounds=rows // 16,
+                        body=(Tile(transfers=(load,)), *weights, Tile(transfers=(store,))),
+                        advances=tuple(
+                            Advance(tensor=name, step_bytes=step_bytes) for name in ("inputs", "outputs")
+                        ),
+                    ),
+                ),
+                window_requests=16,
+            )
+        )
+    return found
+
+
+def made_and_followed(memory: Memo) -> tuple[int, int]:
+    return int(memory.arena[memo.MADE]), int(memory.arena[memo.FOLLOWED])
+
+
+@pytest.mark.parametrize("refresh", [Refresh.NONE, Refresh.POSTPONED])
+def test_the_loads_of_a_tile_are_one_move(refresh: Refresh) -> None:
+    """Of 800 loads of 192 KiB in scattered runs nearly all take one move each, and few are simulated."""
+    dram = simulated(SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=4, refresh=refresh)))
+    memory = Memo()
+    [program] = feed_forward(1280, aligned_bytes=1 << 19, cold=0.2)
+    running.simulate(dram, program, memory=memory)
+    made, followed = made_and_followed(memory)
+    assert program.work.tiles == 80 * 12
+    assert followed < 1.5 * program.work.tiles
+    assert made < 0.1 * followed
+
+
+def test_more_rows_are_no_more_to_simulate() -> None:
+    """Where each row tile begins in the same bank, the cost is that of the first few."""
+    dram = simulated(SimulatedDram(standards.GDDR6_PAPER, DramConfig(channels=4, refresh="none")))
+    made = []
+    for rows in (320, 3200):
+        memory = Memo()
+        [program] = feed_forward(rows, aligned_bytes=1 << 19, cold=0.2)
+        running.simulate(dram, program, memory=memory)
+        made.append(made_and_followed(memory)[0])
+    assert made[0] == made[1]
+
+
+# --- refreshes that are postponed -------------------------------------------------------------------
+
+
+def postponing(spec: standards.DramSpec, **options: object) -> SimulatedDram:
+    config: dict = {"channels": 1, "refresh": Refresh.POSTPONED, **options}
+    return SimulatedDram(spec, DramConfig(**config))
+
+
+@pytest.mark.parametrize("intervals", [3, 8, 20])
+def test_no_more_than_eight_intervals_are_postponed(oracle: ModuleType, intervals: int) -> None:
+    """In the middle of a tile, what fell due is served as soon as it is eight intervals: as the plain rules
+    have it, and with memory as without.
+    """
+    memory = postponing(standards.GDDR6_14000, timing={"nREFI": 300})
+    size_bytes = intervals * 300 // 2 * memory.device.burst_bytes
+    program = evolve(stream(size_bytes, None, tile_bytes=size_bytes))
+    found = running.simulate(simulated(memory), program)
+    expected = oracle.run(memory.device, program, postpone=True)
+    assert running.simulate(simulated(memory), program, memory=Memo()) == found
+    assert found.clocks == expected.memory_clocks
+    [mine], [theirs] = found.channels, expected.counts
+    assert {n: getattr(mine, n) for n in COUNTED} == {n: getattr(theirs, n) for n in COUNTED}
+    assert mine.refreshes_due == mine.refreshes_issued + mine.refreshes_waiting
+    assert mine.refreshes_waiting <= 8
+
+
+def test_a_memory_at_rest_postpones_nothing() -> None:
+    """An hour of computation is refreshed as it is without the option, and counted in no time."""
+    hour = Tile(compute_core_cycles=3600 * 10**9)
+    program = evolve(stream(1 << 20, None), steps=(hour,))
+    timing = postponing(standards.GDDR6_14000).run(program)
+    assert timing.refreshes_due == timing.memory_cycles // 3333
+    assert timing.refreshes_waiting <= 1
+
+
+def test_refreshes_come_between_tiles() -> None:
+    """While a tile is loaded none is issued, so that fewer rows are opened twice."""
+    spec, tile_bytes = standards.GDDR6_PAPER, 1 << 19
+    timing = postponing(spec, channels=4).run(stream(1 << 25, None, tile_bytes=tile_bytes))
+    at_once = SimulatedDram(spec, DramConfig(channels=4)).run(stream(1 << 25, None, tile_bytes=tile_bytes))
+    assert timing.refreshes_issued + timing.refreshes_waiting == timing.refreshes_due
+    assert timing.row_hits > at_once.row_hits
 
 
 def test_a_memory_that_overflows_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:

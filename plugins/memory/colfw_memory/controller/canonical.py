@@ -14,6 +14,7 @@ What is written here is read back by `restore`, at any time: the two are each ot
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -418,6 +419,7 @@ def settle_open_clocks(s: Words, c: int, t: Words, now: int) -> None:
             s[c + UNIT_SINCE + unit] = now
 
 
+@lru_cache(maxsize=64)
 def turning_tables(device: Device) -> Integers:
     """For each bank and each other: the bank turned back by the other, and turned on by it.
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.front_end import (
-    AT_FIRST_PIECE,
     CALLED,
     CALLING,
     CLAIMED_OUT,
@@ -39,6 +38,7 @@ from colfw_memory.controller.front_end import (
     LOAD_TAG,
     LOADS,
     ORDINAL,
+    PASSAGE_BEGINS,
     POSTPONED_EVERY,
     POSTPONED_INTERVALS,
     RUN,
@@ -159,6 +159,7 @@ def _direct_stores(f: Words, g: Words) -> bool:
             _begin_transfer(f, g, cursor)
     if f[cursor + TRANSFER] == g[tile + END_WRITE]:
         f[cursor + TRANSFER] = NOBODY
+        f[PASSAGE_BEGINS] = 1
         next_tile(f, g, cursor)
     return True
 
@@ -201,7 +202,8 @@ def _direct_loads(f: Words, g: Words) -> bool:
         if not _may_load(f, g, cursor):
             return False
         _begin_transfer(f, g, cursor)
-        f[AT_FIRST_PIECE] = int(f[cursor + TRANSFER] == g[tile + FIRST_READ])
+        if f[cursor + TRANSFER] == g[tile + FIRST_READ]:
+            f[PASSAGE_BEGINS] = 1
     elif not next_piece(f, g, cursor, LOAD_PIECE):
         f[cursor + TRANSFER] += 1
         f[cursor + RUN] = NOBODY

@@ -89,7 +89,7 @@ CALLING = 62  # of those, how many the channels have not been told of
 LATEST_CALL = 63  # the clock in which too many wait, and are called for at once; NEVER if none is postponed
 
 # --- tables, from here on ---------------------------------------------------------------------------
-AT_FIRST_PIECE = 64  # whether the load piece is the first of its tile, and has just been begun
+PASSAGE_BEGINS = 64  # whether loads of a tile have just been begun, or stores have just made way for them
 FIELD_PART = 65
 FIELD_SIZE = FIELD_PART + MAX_FIELDS
 FIELD_WEIGHT = FIELD_SIZE + MAX_FIELDS

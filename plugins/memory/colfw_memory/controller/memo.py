@@ -36,6 +36,7 @@ FOLLOWED = 6  # moves that were remembered, in this run
 MADE = 7  # moves that were simulated, in this run
 PLACES_USED = 8  # words of the places of contents
 INDEXED = 9  # tiles of the program, if each has a place
+PLACES_ROOM = 11  # and how many there is room for
 LAST_USED = 10  # the move that was first used last, in this run; 0 if none was
 HEAD_WORDS = 16
 
@@ -99,7 +100,7 @@ ARENA_WORDS = 1 << 26
 ARENA_RESERVE = 1 << 19
 """What must be free for a state and a move: the arena is emptied before it could run over."""
 TABLE_ENTRIES = 1 << 20
-PLACES_WORDS = 1 << 20
+PLACES_WORDS = 1 << 18
 """Where the contents of a program's tiles lie: found anew for each program."""
 
 

@@ -1,12 +1,8 @@
-"""Moves: @@A closed loop that remembers: what has happened before in the same state is not simulated again.
+"""Moves: what happens from one stop of the port to the next, remembered and done again.
 
-The front end's program goes its way as ever, tile by tile and piece by piece; only the channels are
-spared. Between two stops of the port the run is one *move* from a state to a state, and a move that is
-known is followed: clocks and counts are added, rows are renamed, and no request is made. A refresh or the
-end of a computation that falls into a move makes it another one, known by when it does.
-
-Nothing is approximated. A move is made by the same port and channels that run without memory, from a
-state that says all that matters to them; and it is followed only where state and pieces are the same.
+A move is made by the same port and channels that run without memory, from a state that says all that
+matters to them; and it is followed only where state and pieces are the same. A refresh or the end of a
+computation that falls into a move makes it another one, known by when it does.
 """
 
 # ruff: noqa: PLR0913, PLR0917
@@ -28,13 +24,8 @@ from colfw_memory.controller.canonical import (
     restore,
     settle_open_clocks,
 )
-from colfw_memory.controller.compiling import (
-    called,
-    inlined,
-)
-from colfw_memory.controller.control import (
-    next_refresh,
-)
+from colfw_memory.controller.compiling import called, inlined
+from colfw_memory.controller.control import next_refresh
 from colfw_memory.controller.front_end import (
     BANK,
     CALLING,
@@ -80,8 +71,8 @@ from colfw_memory.controller.kernel import (
     RELEASED_READS,
     SERVED,
     SPILLED,
-    TAGS,
     TAG_RELEASE,
+    TAGS,
 )
 from colfw_memory.controller.port import (
     PAUSED,
@@ -92,9 +83,7 @@ from colfw_memory.controller.port import (
     run_port,
     synchronise,
 )
-from colfw_memory.controller.tables import (
-    MAX_BANKS,
-)
+from colfw_memory.controller.tables import MAX_BANKS
 
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Words
@@ -193,6 +182,26 @@ def known_move(f: Words, a: Words, moves: Words, key: Words) -> int:
 
 
 @inlined
+def _rename_rows(
+    f: Words, a: Words, rows: Words, scratch: Words, places: Words, first: int, at: int, labels: int
+) -> None:
+    """Rows and banks that the labels stand for from now on; what the record says of each begins at `at`."""
+    for label in range(labels):
+        source = a[at + 2 * label]
+        if source == NEW_LOAD:
+            scratch[label] = f[LOAD_PIECE + ROW]
+        elif source == NEW_STORE:
+            scratch[label] = f[STORE_PIECE + ROW]
+        elif source >= LABELS:
+            scratch[label] = places[first + 2 * (source - LABELS) + 1]
+        else:
+            scratch[label] = rows[source]
+    for label in range(labels):
+        rows[label] = scratch[label]
+        rows[LABELS + label] = a[at + 2 * label + 1]
+
+
+@inlined
 def follow(
     f: Words, t: Words, a: Words, rows: Words, scratch: Words, places: Words, first: int, move: int
 ) -> int:
@@ -209,20 +218,7 @@ def follow(
         if a[at + 2] != NOBODY:
             f[TILE_COMPLETE + tag] = max(f[TILE_COMPLETE + tag], clock + a[at + 2])
         at += 3
-    labels = a[move + m.LABELS_AFTER]
-    for label in range(labels):
-        source = a[at + 2 * label]
-        if source == NEW_LOAD:
-            scratch[label] = f[LOAD_PIECE + ROW]
-        elif source == NEW_STORE:
-            scratch[label] = f[STORE_PIECE + ROW]
-        elif source >= LABELS:
-            scratch[label] = places[first + 2 * (source - LABELS) + 1]
-        else:
-            scratch[label] = rows[source]
-    for label in range(labels):
-        rows[label] = scratch[label]
-        rows[LABELS + label] = a[at + 2 * label + 1]
+    _rename_rows(f, a, rows, scratch, places, first, at, a[move + m.LABELS_AFTER])
     take_piece(f, LOAD_PIECE, a, move + m.LOAD_AFTER)
     take_piece(f, STORE_PIECE, a, move + m.STORE_AFTER)
     f[CLOCK] = f[SYNCED] = clock + a[move + m.CLOCKS]

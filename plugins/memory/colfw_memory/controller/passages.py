@@ -1,4 +1,4 @@
-"""Passages: all loads of a tile, from its first piece to its last, remembered as one move.
+"""Passages: all loads of a tile, or what is left of them, remembered as one move.
 
 A study loads the same weights for every row of tiles, in every iteration: in the same state, and with
 nothing else to do on the way, the channels do the same. A passage is known by the state that it begins in
@@ -6,7 +6,8 @@ and by its *content*: the pieces of the tile relative to the first bank, and whi
 Where they lie is no part of that, but which of the rows that the state knows are rows of the tile is.
 
 Computations that end on the way change nothing as long as they have nothing to store: the program learns
-of them at the end of the passage, and starts the next ones in the core cycles in which it would have.
+of them at the end of the passage, and starts the next ones in the core cycles in which it would have. Where
+there is something to store, the passage begins when that has been taken.
 """
 
 # ruff: noqa: PLR0913, PLR0917
@@ -23,6 +24,7 @@ from colfw_memory.controller.compiling import called, inlined
 from colfw_memory.controller.control import clock_from, core_cycle_from, next_refresh
 from colfw_memory.controller.front_end import (
     BANK,
+    BURST,
     BURSTS_LEFT,
     CALLING,
     CHANNEL,
@@ -85,7 +87,6 @@ from colfw_memory.controller.script import (
     END_WRITE,
     FIRST_FROM,
     FIRST_IN,
-    FIRST_READ,
     FIRST_WRITE,
     LISTS,
     RUNS,
@@ -101,14 +102,18 @@ if TYPE_CHECKING:
 
 MAX_PIECES = 2048
 """Of a content: a tile with more is loaded piece by piece."""
+MAX_TENSORS = 32
+"""That one tile loads from."""
 CONTENT_MARK = -1
 """The first word of a content, as that of no state."""
 NO_PASSAGE = 0
 
 # Of a place: its content and first bank, room for rows, how many, the lowest and the highest, bursts; then
-# offsets of tensors and, of each row, its bank and itself.
+# where the cursor stood, offsets of tensors and, of each row, its bank and itself.
 PLACE_CONTENT, PLACE_BANK, PLACE_ROOM, PLACE_ROWS, PLACE_LOWEST, PLACE_HIGHEST, PLACE_BURSTS = range(7)
-PLACE_OFFSETS = 7
+PLACE_TRANSFER, PLACE_BURST, PLACE_LEFT, PLACE_OFFSETS = 7, 8, 9, 10
+
+_LARGEST_PLACE = PLACE_OFFSETS + MAX_TENSORS + 2 * m.MAX_CLASSES
 
 # Of the room to work in: words of the content, of its rows, and of the cursor as it was.
 _ROWS_AT = 1 + MAX_PIECES * (m.PIECE_WORDS + 2)
@@ -126,6 +131,13 @@ def _offset(f: Words, g: Words, tile: int, i: int) -> int:
 
 @inlined
 def _is_there_still(f: Words, g: Words, tile: int, places: Words, place: int) -> bool:
+    cursor = f[LOADS]
+    if (
+        places[place + PLACE_TRANSFER] != f[cursor + TRANSFER]
+        or places[place + PLACE_BURST] != f[cursor + BURST]
+        or places[place + PLACE_LEFT] != f[LOAD_PIECE + LEFT]
+    ):
+        return False
     for i in range(g[tile + END_FROM] - g[tile + FIRST_FROM]):
         if places[place + PLACE_OFFSETS + i] != _offset(f, g, tile, i):
             return False
@@ -196,7 +208,7 @@ def _find_place(
         f[cursor + i] = scratch[_SAVED_AT + i]
     for i in range(DIGIT + f[LOW_FIELDS]):
         f[LOAD_PIECE + i] = scratch[_SAVED_AT + BURSTS_LEFT + 1 + i]
-    if going_on:
+    if going_on or g[tile + END_FROM] - g[tile + FIRST_FROM] > MAX_TENSORS:
         return NOBODY
     content = m.state_of(a, states, scratch, n, pieces)
     place = _note_place(f, g, a, places, scratch, tile, before, classes)
@@ -233,12 +245,15 @@ def _note_place(
     place = before
     if before == 0 or places[before + PLACE_ROOM] < classes:
         words = PLACE_OFFSETS + tensors + 2 * classes
-        if a[m.PLACES_USED] + words > m.PLACES_WORDS:
+        if a[m.PLACES_USED] + words > a[m.PLACES_ROOM]:
             forget_places(a, places)
         place = a[m.PLACES_USED]
         a[m.PLACES_USED] += words
         places[place + PLACE_ROOM] = classes
     places[place + PLACE_BANK] = f[LOAD_PIECE + BANK]
+    places[place + PLACE_TRANSFER] = f[f[LOADS] + TRANSFER]
+    places[place + PLACE_BURST] = f[f[LOADS] + BURST]
+    places[place + PLACE_LEFT] = f[LOAD_PIECE + LEFT]
     places[place + PLACE_ROWS] = classes
     for i in range(tensors):
         places[place + PLACE_OFFSETS + i] = _offset(f, g, tile, i)
@@ -264,7 +279,7 @@ def _rows_at(g: Words, tile: int, place: int) -> int:
 def index_places(g: Words, a: Words, places: Words) -> None:
     """Room for where the loads of each tile of a program lie; of none, if there are too many tiles."""
     tiles = (g[TRANSFERS] - g[TILES]) // TILE_WORDS
-    a[m.INDEXED] = tiles if 2 * tiles < m.PLACES_WORDS else 0
+    a[m.INDEXED] = tiles if tiles + _LARGEST_PLACE <= a[m.PLACES_ROOM] else 0
     forget_places(a, places)
 
 
@@ -321,6 +336,17 @@ def _first_store(f: Words, g: Words) -> int:
 def _ends_before_anything(f: Words, g: Words, clocks: int) -> bool:
     end = f[CLOCK] + clocks
     return end < f[LATEST_CALL] and end <= next_refresh(f, f[REFRESH_EVERY]) and end < _first_store(f, g)
+
+
+@inlined
+def _may_pass(f: Words, g: Words, a: Words, tile: int) -> bool:
+    """Whether there is something left to load, and so far nothing in its way."""
+    return bool(
+        f[LOAD_PIECE + LEFT] > 0
+        and a[m.INDEXED] > 0
+        and _may_load_all(f, g, tile)
+        and _ends_before_anything(f, g, 0)
+    )
 
 
 # --- the key ----------------------------------------------------------------------------------------
@@ -441,7 +467,7 @@ def passage(
 ) -> int:
     """The record of the passage that begins here; NO_PASSAGE if none does, NOBODY if it cannot be made."""
     tile = f[f[LOADS] + TILE_AT]
-    if a[m.INDEXED] == 0 or not _may_load_all(f, g, tile) or not _ends_before_anything(f, g, 0):
+    if tile == NOBODY or not _may_pass(f, g, a, tile):
         return NO_PASSAGE
     place = place_of(f, g, t, a, states, places, scratch, tile)
     if place == NOBODY or a[a[m.STATE] + m.LABEL_COUNT] + places[place + PLACE_ROWS] > MAX_LABELS:
@@ -455,21 +481,20 @@ def passage(
         move = _make(f, s, t, log, a, states, moves, names, key, scratch, count)
         if move == NOBODY:
             return NOBODY
-    if not _ends_before_anything(f, g, a[move + m.CLOCKS]):
-        return NO_PASSAGE
-    return move
+    return move if _ends_before_anything(f, g, a[move + m.CLOCKS]) else NO_PASSAGE
 
 
 @inlined
 def pass_through(
     f: Words, g: Words, t: Words, a: Words, rows: Words, scratch: Words, places: Words, move: int
-) -> None:
-    """Do what the passage did: all loads of the tile have been taken."""
+) -> int:
+    """Do what the passage did, and why it ended: all loads of the tile have been taken."""
     cursor = f[LOADS]
     tile = f[cursor + TILE_AT]
     place = places[(tile - g[TILES]) // TILE_WORDS]
-    follow(f, t, a, rows, scratch, places, _rows_at(g, tile, place), move)
+    reason = follow(f, t, a, rows, scratch, places, _rows_at(g, tile, place), move)
     last = g[tile + END_READ] - 1
     f[cursor + TRANSFER] = last
     f[cursor + RUN] = g[g[TRANSFERS] + last * TRANSFER_WORDS + RUNS] - 1
     f[cursor + BURSTS_LEFT] = 0
+    return reason

@@ -25,7 +25,7 @@ from colfw_memory.controller.tables import UNITS
 if TYPE_CHECKING:
     from colfw.dram.counts import ChannelCounts
     from colfw.dram.device import Device
-    from colfw.program import Program
+    from colfw.program import Program, Work
     from colfw_memory.config import DramConfig
     from colfw_memory.controller.words import Integers
     from colfw_memory.mapping import AddressMapping
@@ -37,6 +37,7 @@ _HOLDS = {Writes.POSTED: port.POSTED, Writes.SERVED: port.SERVED, Writes.READ_LA
 class Ended:
     """What a run of a program came to."""
 
+    work: Work
     clocks: int
     core_cycles: int
     channels: tuple[ChannelCounts, ...]
@@ -83,7 +84,8 @@ def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, l
     device, config = dram.device, dram.config
     _check_fits(program, dram)
     script = script_of(program)
-    ratio = _clocks_per_core_cycle(program, device)
+    work = program.work
+    ratio = _clocks_per_core_cycle(program, work, device)
     front = fe.front_end(
         script,
         dram.mapping,
@@ -104,7 +106,7 @@ def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, l
     closed_loop.begin(front, script)
     if memory is None or log_lines or not _run_remembering(kernel, front, script, memory):
         _run(kernel, front, script)
-    return _closed(kernel, front, ratio)
+    return _closed(kernel, front, ratio, work)
 
 
 def _run(kernel: Kernel, front: Integers, script: Integers) -> None:
@@ -156,7 +158,7 @@ def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: 
     return True
 
 
-def _closed(kernel: Kernel, front: Integers, ratio: Fraction) -> Ended:
+def _closed(kernel: Kernel, front: Integers, ratio: Fraction, work: Work) -> Ended:
     """Tick every channel up to the end, and close the books."""
     computed = int(front[fe.COMPUTED_UNTIL])
     moved = kernel.last_completion()
@@ -167,6 +169,7 @@ def _closed(kernel: Kernel, front: Integers, ratio: Fraction) -> Ended:
     if front[fe.POSTPONED_EVERY]:
         _count_postponed(kernel, front, clocks)
     return Ended(
+        work=work,
         clocks=clocks,
         core_cycles=max(computed, _ceil(moved / ratio)),
         channels=tuple(kernel.counts(clocks)),
@@ -184,7 +187,7 @@ def _count_postponed(kernel: Kernel, front: Integers, clocks: int) -> None:
 
 def timing_of(program: Program, ended: Ended) -> Timing:
     """The end of a run as the nouns of the core have it; what does not add up cannot be made."""
-    work = program.work
+    work = ended.work
     counts = total(ended.channels)
     if counts.left_over:
         raise InvariantError(f"{counts.left_over} requests were not served", where=f"{program.name}")
@@ -232,10 +235,9 @@ def _check_fits(program: Program, dram: Simulated) -> None:
         )
 
 
-def _clocks_per_core_cycle(program: Program, device: Device) -> Fraction:
+def _clocks_per_core_cycle(program: Program, work: Work, device: Device) -> Fraction:
     """Memory clocks in one core cycle, exactly."""
     ratio = Fraction(10**12, program.core_clock_hz * device.clock_ps)
-    work = program.work
     cycles = work.busy_core_cycles
     if max(ratio.numerator * max(1, cycles), ratio.denominator << 20) >= 1 << 62:
         raise ColfwError(

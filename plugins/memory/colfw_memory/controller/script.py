@@ -6,12 +6,13 @@ transfers, and transfers their tensor and buffer, by number.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from colfw.errors import ColfwError
-from colfw.program import Tile
+from colfw.program import Tile, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +101,7 @@ class _Writer:
         last_from = {transfer.buffer: number for number, transfer in enumerate(transfers)}
         for number, move in enumerate(transfers):
             tensor, buffer = self.tensors[move.tensor], self.buffers[move.buffer]
-            self.transfers += [[tensor, buffer, *shape, 0] for shape in move.strided_runs.tolist()]
+            self.transfers += [[tensor, buffer, *shape, 0] for shape in _runs_of(move)]
             self.transfers[-1][LAST_FROM_BUFFER] = int(last_from[move.buffer] == number)
         return first, len(self.transfers)
 
@@ -145,5 +146,12 @@ def script_of(program: Program) -> Integers:
     return np.array(head + body, np.int64)
 
 
+def _runs_of(move: Move) -> list[list[int]]:
+    """Offset, bytes, how many and stride of each of its runs. An array for a single one takes its time."""
+    if isinstance(move, Transfer):
+        return [[move.offset_bytes, move.run_bytes, move.runs, move.stride_bytes]]
+    return move.strided_runs.tolist()  # type: ignore[no-any-return]
+
+
 def _flat(rows: Iterable[Iterable[int]]) -> list[int]:
-    return [value for row in rows for value in row]
+    return list(chain.from_iterable(rows))

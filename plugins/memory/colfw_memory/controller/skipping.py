@@ -1,12 +1,9 @@
 """A closed loop that remembers: what has happened before in the same state is not simulated again.
 
-The front end's program goes its way as ever, tile by tile and piece by piece; only the channels are
-spared. Between two stops of the port the run is one *move* from a state to a state, and a move that is
-known is followed: clocks and counts are added, rows are renamed, and no request is made. A refresh or the
-end of a computation that falls into a move makes it another one, known by when it does.
-
-Nothing is approximated. A move is made by the same port and channels that run without memory, from a
-state that says all that matters to them; and it is followed only where state and pieces are the same.
+The front end's program goes its way as ever, tile by tile; only the channels are spared. Between two stops
+of the port the run is one *move* from a state to a state, and where nothing else can happen on the way all
+loads of a tile are one *passage*. What is known is followed: clocks and counts are added, rows are renamed,
+and no request is made. Nothing is approximated.
 """
 
 # ruff: noqa: PLR0913, PLR0917
@@ -18,21 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colfw_memory.controller import memo as m
-from colfw_memory.controller.canonical import (
-    LABELS,
-    restore,
-)
-from colfw_memory.controller.closed_loop import (
-    A_WHILE,
-    GO_ON,
-    MAKE_ROOM,
-    OVER,
-    STUCK,
-)
-from colfw_memory.controller.compiling import (
-    compiled,
-    inlined,
-)
+from colfw_memory.controller.canonical import LABELS, restore
+from colfw_memory.controller.closed_loop import A_WHILE, GO_ON, MAKE_ROOM, OVER, STUCK
+from colfw_memory.controller.compiling import compiled, inlined
 from colfw_memory.controller.control import (
     call_refreshes,
     direct,
@@ -41,7 +26,6 @@ from colfw_memory.controller.control import (
     refreshes_were_served,
 )
 from colfw_memory.controller.front_end import (
-    AT_FIRST_PIECE,
     CALLING,
     CHANNELS,
     CLOCK,
@@ -49,6 +33,7 @@ from colfw_memory.controller.front_end import (
     EVENT,
     LAST_DONE,
     LOAD_TAG,
+    PASSAGE_BEGINS,
     POSTPONED_EVERY,
     REFRESH_EVERY,
     SYNCED,
@@ -66,33 +51,10 @@ from colfw_memory.controller.kernel import (
     PUSHED_READS,
     TAGS,
 )
-from colfw_memory.controller.moves import (
-    AT_REST,
-    BASE,
-    follow,
-    intern,
-    known_move,
-    make,
-    write_key,
-)
-from colfw_memory.controller.passages import (
-    NO_PASSAGE,
-    forget_places,
-    index_places,
-    pass_through,
-    passage,
-)
-from colfw_memory.controller.port import (
-    FULL,
-    QUIET,
-    hear_calls,
-    rest,
-)
-from colfw_memory.controller.words import (
-    Integers,
-    Words,
-    words,
-)
+from colfw_memory.controller.moves import AT_REST, BASE, follow, intern, known_move, make, write_key
+from colfw_memory.controller.passages import NO_PASSAGE, forget_places, index_places, pass_through, passage
+from colfw_memory.controller.port import FULL, QUIET, hear_calls, rest
+from colfw_memory.controller.words import Integers, Words, words
 
 if TYPE_CHECKING:
     from colfw_memory.controller.words import Integers, Words
@@ -177,6 +139,7 @@ def begin_remembering(
     f, s, t, a = words(front), words(state), words(table), words(arena)
     a[m.STATE] = intern(f, s, t, a, words(states), words(names), words(scratch), 0)
     a[m.TURNED_BY] = a[m.TAG_BASE] = a[m.FOLLOWED] = a[m.MADE] = a[m.LAST_USED] = 0
+    a[m.PLACES_ROOM] = len(places)
     index_places(words(program), a, words(places))
 
 
@@ -212,6 +175,62 @@ def _rest(
     return True
 
 
+@inlined
+def _go_on(
+    f: Words,
+    g: Words,
+    s: Words,
+    t: Words,
+    log: Words,
+    a: Words,
+    states: Words,
+    moves: Words,
+    names: Words,
+    rows: Words,
+    key: Words,
+    scratch: Words,
+    places: Words,
+) -> int:
+    """Go to the next stop of the port, or past a tile's loads: why there, or NOBODY if it is no use."""
+    a[m.FOLLOWED] += 1
+    if f[PASSAGE_BEGINS] != 0:
+        f[PASSAGE_BEGINS] = 0
+        move = passage(f, g, s, t, log, a, states, moves, names, rows, key, scratch, places)
+        if move != NO_PASSAGE:
+            return NOBODY if move == NOBODY else pass_through(f, g, t, a, rows, scratch, places, move)
+    write_key(f, t, a, rows, key)
+    move = known_move(f, a, moves, key)
+    if move == 0:
+        a[m.MADE] += 1
+        move = make(f, s, t, log, a, states, moves, names, key, scratch)
+    return NOBODY if move == NOBODY else follow(f, t, a, rows, scratch, places, 0, move)
+
+
+@inlined
+def _at_rest(
+    f: Words,
+    s: Words,
+    t: Words,
+    log: Words,
+    a: Words,
+    states: Words,
+    moves: Words,
+    names: Words,
+    rows: Words,
+    key: Words,
+    scratch: Words,
+    places: Words,
+    counters: Words,
+) -> int:
+    """Nothing is left to hand over: how the run stops, or that it goes on with the next computation."""
+    if is_over(f):
+        return OVER
+    if f[COMPUTED_SEEN] == NEVER:
+        return STUCK
+    rested = _rest(f, s, t, log, a, states, moves, names, rows, key, scratch, places, counters)
+    return GO_ON if rested else GIVE_UP
+
+
 @compiled
 def run_remembering(
     front: Integers,
@@ -238,35 +257,15 @@ def run_remembering(
         if not m.has_room(a):
             return MAKE_ROOM
         direct(f, g)
-        if f[AT_FIRST_PIECE] != 0:
-            f[AT_FIRST_PIECE] = 0
-            move = passage(
-                f, g, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places
+        reason = _go_on(f, g, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places)
+        if reason == NOBODY:
+            return GIVE_UP
+        if reason == QUIET:
+            stop = _at_rest(
+                f, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places, w_counters
             )
-            if move == NOBODY:
-                return GIVE_UP
-            if move != NO_PASSAGE:
-                a[m.FOLLOWED] += 1
-                pass_through(f, g, t, a, w_rows, w_scratch, w_places, move)
-                continue
-        write_key(f, t, a, w_rows, w_key)
-        move = known_move(f, a, w_moves, w_key)
-        if move == 0:
-            a[m.MADE] += 1
-            move = make(f, s, t, lines, a, w_states, w_moves, w_names, w_key, w_scratch)
-        if move == NOBODY:
-            return GIVE_UP
-        a[m.FOLLOWED] += 1
-        if follow(f, t, a, w_rows, w_scratch, w_places, 0, move) != QUIET:
-            continue
-        if is_over(f):
-            return OVER
-        if f[COMPUTED_SEEN] == NEVER:
-            return STUCK
-        if not _rest(
-            f, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places, w_counters
-        ):
-            return GIVE_UP
+            if stop != GO_ON:
+                return stop
     return GO_ON
 
 
