@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from colfw.binding import Choice
 from colfw.errors import StudyError
 from colfw.names import did_you_mean
-from colfw.plugins import guarded
+from colfw.plugins import Registered, guarded
 from colfw.records import ExperimentSpec
 from colfw.study import study_from
-from colfw.vocabulary import Kind
 
 if TYPE_CHECKING:
-    from colfw.plugins import Registered, Registry
+    from colfw.plugins import Registry
     from colfw.study import Study
     from colfw.vocabulary import ExperimentGroup
 
@@ -21,9 +20,10 @@ if TYPE_CHECKING:
 def experiments_of(registry: Registry, group: ExperimentGroup) -> list[Registered]:
     """The experiments of a group, in the order in which their plugins declare them."""
     return [
-        found
-        for found in registry.all(Kind.EXPERIMENT)
-        if isinstance(found.record, ExperimentSpec) and found.record.group is group
+        Registered(record, plugin.owner)
+        for plugin in registry.plugins
+        for record in plugin.records
+        if isinstance(record, ExperimentSpec) and record.group is group
     ]
 
 
@@ -32,8 +32,9 @@ def find_experiment(registry: Registry, group: ExperimentGroup, name: str) -> Re
     offered = {found.name: found for found in experiments_of(registry, group)}
     offered.update({found.qualified_name: found for found in offered.values()})
     if name not in offered:
+        names = {found.name for found in offered.values()}
         raise StudyError(
-            f"there is no {group} {name!r}", where="command line", hint=did_you_mean(name, offered)
+            f"there is no {group} {name!r}", where="command line", hint=did_you_mean(name, names)
         )
     return offered[name]
 

@@ -48,8 +48,9 @@ def test_pages_made_from_the_code_are_up_to_date(name: str, generator: ModuleTyp
 
 
 @pytest.mark.parametrize("page", with_blocks("python"))
-def test_python_in_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page, in order and in one namespace, run without an error."""
+def test_python_in_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The blocks of a page, in order, in one namespace and in an empty folder, run without an error."""
+    monkeypatch.chdir(tmp_path)
     code = blocks(page, "python")
     names: dict[str, Any] = {"__name__": "page"}
     monkeypatch.setitem(sys.modules, "page", type(sys)("page"))

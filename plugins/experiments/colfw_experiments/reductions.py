@@ -112,19 +112,43 @@ _MDM_BEYOND: Final = Missed(
     why="34.3 % of MDM's columns are cold at 0.17 (5.5), and skipping them saves about 49/50 of that; 28.1 to"
     " 29.2 % contradicts it. The column sparsity is followed",
 )
+_NOT_ALL_IS_SKIPPED: Final = Missed(
+    models=("dit-xl-2", "edge"),
+    quantities=(_OVER_RANGE,),
+    machines=(_PAPER,),
+    why="activations are synthesised so that column sparsity alone, 49/50 of it, gives the ends of the range;"
+    " on a machine inputs, outputs and the wait of each layer remain, whatever is skipped",
+)
+_MLD_MOST: Final = Missed(
+    models=("mld",),
+    quantities=tuple(one.quantity for one in UNIFORM_MOST),
+    machines=(_PAPER,),
+    why='printed as "up to", and ours is below it. The wait of 4,000 ticks a layer that no skipped column'
+    " shortens is an eighth of MLD's dense run here; with 50.8 % saved of 58.3 % cold columns it would be a"
+    " ninth. It was fitted to the one digit of MLD's ticks, and not to its reductions",
+)
 _BY_COLUMNS: Final = Missed(
     models=SEVEN,
     quantities=tuple(
         f"{REDUCTION}, {_COLUMNS}{which}" for which in (SMALLEST, LARGEST, f" at {OPERATING_POINT:g}")
     ),
     why="a layer calibrated to 16.4 % hot columns has 83.6 % cold ones, whatever its activations are, so that"
-    " cycles fall by about 82 % for every workload; none of the published figures is near. Read as a share of"
-    f" hot elements they fit: see the rows of {_ELEMENTS}",
+    " cycles fall by 70 to 85 % for every workload; none of the published figures is near. Read as a share of"
+    f" hot elements they fit, but for DiT's: see the rows of {_ELEMENTS}",
+)
+_DIT_BY_ELEMENTS: Final = Missed(
+    models=("dit-xl-2",),
+    quantities=tuple(
+        f"{REDUCTION}, {_ELEMENTS}{which}" for which in (SMALLEST, LARGEST, f" at {OPERATING_POINT:g}")
+    ),
+    why="20 % of DiT's elements are hot at 0.164 (4.1, Figure 6), so that a target of 20 % is met by that"
+    " threshold, at which cycles fall by 12.4 % and not by 53.3 %, and lower targets by thresholds near it"
+    " and not near the 1.64 that is printed (4.4)",
 )
 
 # --- Figure 11 ------------------------------------------------------------------------------------
 
-_FIG11: Final = Claims(table="fig11", missed=(_DIT_AT_0164, _MDM_BEYOND))
+_FIG11: Final = Claims(table="fig11", missed=(_DIT_AT_0164, _MDM_BEYOND, _NOT_ALL_IS_SKIPPED, _MLD_MOST))
 
 
 def compare_fig11(found: Found) -> Iterator[Comparison]:
@@ -197,11 +221,12 @@ _FIG12: Final = Claims(
     table="fig12",
     missed=(
         _BY_COLUMNS,
+        _DIT_BY_ELEMENTS,
         Missed(
             models=("dit-xl-2",),
             quantities=tuple(f"{one.quantity}, {_ELEMENTS}" for one in INFLATION),
-            why="with one threshold DiT saves 16 to 17 % here, and not the 12.4 % that contradict its column"
-            " sparsity: less of its per-layer reduction is an artefact",
+            why="by hot elements DiT's per-layer reduction is far below the published one, for the reason"
+            " given there: less of it is an artefact",
         ),
     ),
 )
@@ -269,7 +294,7 @@ def artefact_within_points(uniform: float, share: float) -> float:
 
 # --- Figure 13 and Table 4 ------------------------------------------------------------------------
 
-_FIG13: Final = Claims(table="fig13", missed=(_DIT_AT_0164, _BY_COLUMNS))
+_FIG13: Final = Claims(table="fig13", missed=(_DIT_AT_0164, _BY_COLUMNS, _DIT_BY_ELEMENTS))
 _TABLE4: Final = Claims(table="table4", missed=(_DIT_AT_0164,))
 
 _NEEDS_WEIGHTS: Final = (

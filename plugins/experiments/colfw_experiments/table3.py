@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from colfw.report.figures.shapes import stacked_bars
-from colfw_experiments.claims import Claims
+from colfw_experiments.claims import Claims, Missed
 from colfw_experiments.machines import PAPER, PAPER_TEMPLATE, REFERENCE
 from colfw_experiments.pictures import WORKLOAD, Picture, percent, text
 from colfw_experiments.published import COMPUTE_SHARE, ROW_HITS, STALL_SHARE, TABLE3, TICKS
@@ -37,7 +37,18 @@ _COMPUTE_WITHIN_POINTS: Final = 0.5
 _COMPUTE_WITHIN_POINTS_MLD: Final = 1.0
 _STALL_WITHIN_POINTS: Final = 1.5
 
-_CLAIMS: Final = Claims(table="table3")
+_CLAIMS: Final = Claims(
+    table="table3",
+    missed=(
+        Missed(
+            models=("mdm",),
+            quantities=(TICKS, COMPUTE_SHARE),
+            why="242 rows are 16 row tiles, the last with 2 rows, and the weights are streamed for each; the"
+            " published ticks fit 15.5 to 15.9 of them. With constants that fit DiT and EDGE, MDM takes 2.7 %"
+            " more than the two digits printed, and computes a little less of the time",
+        ),
+    ),
+)
 
 _ROW_HITS_NOTE: Final = (
     "no bound was asked for. The published order (DiT lowest, MDM and MLD highest) is that of no machine that"

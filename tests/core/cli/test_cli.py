@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colfw.cli import doctor, main
+from colfw.cli import config, doctor, main
 from colfw.cli.common import duration, size
 from colfw.cli.display import Bars
 from colfw.engine.conductor import Outcome, TaskResult
@@ -278,8 +278,11 @@ def test_what_must_answer_at_once_imports_nothing_heavy(arguments: list[str]) ->
     assert not heavy & set(done.stderr.split())
 
 
-def test_without_a_study_shipped_weights_are_profiled(colfw: Colfw) -> None:
-    """`colfw run` in an empty folder takes a first look at every workload that ships weights of its own."""
+def test_without_a_study_or_a_tour_shipped_weights_are_profiled(
+    colfw: Colfw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no plugin offers a tour, every workload that ships weights of its own gets a first look."""
+    monkeypatch.setattr(config, "experiments_of", lambda *_: [])
     code, out, _ = colfw("run", "--iterations", 3)
     assert code == 0
     assert "Activations were measured on real weights." in out
@@ -287,3 +290,15 @@ def test_without_a_study_shipped_weights_are_profiled(colfw: Colfw) -> None:
     assert code == 0
     assert 'kind = "miniature"' in out
     assert 'name = "digits-dit"' in out
+
+
+def test_without_a_study_there_is_a_tour(colfw: Colfw) -> None:
+    """`colfw run` in an empty folder takes the tour that a plugin offers; a dry run runs nothing of it."""
+    code, out, _ = colfw("run", "--dry-run")
+    assert code == 0
+    assert "tour" in out
+    code, out, _ = colfw("config", "show")
+    assert code == 0
+    assert 'name = "tour"' in out
+    assert 'name = "digits-dit"' in out
+    assert 'name = "dit-xl-2"' in out

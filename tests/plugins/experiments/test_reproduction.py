@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +27,12 @@ from colfw_experiments.reading import DENSE, ROW_MAJOR, UNIFORM, Found
 from colfw_experiments.studied import GATHERED, OPERATING_POINT, PER_LAYER, SEVEN, STREAMED, SWEEP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from colfw.comparison import Comparison
     from colfw.protocols import Experiment
+
+    Colfw = Callable[..., tuple[int, str, str]]
 
 NAMES = ("all", "table1", "table3", "table4", *(f"fig{number}" for number in range(6, 14)))
 MACHINES = [str(machine["name"]) for machine in (PAPER, PAPER_TEMPLATE, REFERENCE)]
@@ -363,3 +367,20 @@ def test_the_first_seed_speaks() -> None:
     )
     found = Found({"totals": [first, second]}).total(first["workload"], first["machine"])
     assert found is first
+
+
+# --- the real thing -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["table1", "table3", "fig6", "fig7", "fig8", "fig9", "fig10"])
+def test_every_bound_holds_and_what_is_missed_is_really_missed(name: str, colfw: Colfw) -> None:
+    """The exit code is 0, and no row goes without a bound that it would have met."""
+    code, out, _ = colfw("reproduce", name, "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {row["within"] for row in rows} <= {True, None}
+    for row in rows:
+        asked = re.match(r"asked for within (\S+)", row["note"])
+        if asked:
+            assert abs(row["ours"] - row["published"]) > float(asked[1]), row
