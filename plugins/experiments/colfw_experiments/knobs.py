@@ -63,7 +63,15 @@ def channels() -> Ablation:
         knob="channels",
         unit="channels",
         machines=(PAPER, keen),
-        settings=tuple(Setting(label=str(n), memory={"channels": n}) for n in (1, 2, 4, 6, 8)),
+        settings=tuple(
+            Setting(
+                label=str(n),
+                memory={"channels": n},
+                # Once round the banks of as many channels, with rows of 16 KB; twice with rows of 8.
+                accelerator={"activation_alignment_bytes": n * 16 * 16 * KIB},
+            )
+            for n in (1, 2, 4, 6, 8)
+        ),
         baseline="4",
         measures=(TIME, COMPUTE),
     )
@@ -196,7 +204,8 @@ def dram() -> Ablation:
                 label=name,
                 dram=name,
                 memory={"channels": n, "requests_per_clock": _ENOUGH_PER_CLOCK},
-                accelerator={"activation_alignment_bytes": 1},  # packed, for not every DRAM is large
+                # Packed elsewhere: other DRAMs have other banks, and not all are large.
+                accelerator={} if name == "gddr6-paper" else {"activation_alignment_bytes": 1},
             )
             for name, n in number_of_channels.items()
         ),
