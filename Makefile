@@ -36,6 +36,7 @@ build: $(INSTALLED)  ## the wheel, as users get it
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/dram.py
+	$(BIN)/python benchmarks/skipping.py
 	$(BIN)/python benchmarks/profiler.py
 
 setup: $(INSTALLED)
