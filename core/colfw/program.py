@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -274,8 +275,9 @@ class Program:
                     where=f"{where}, buffer {buffer}",
                 )
 
-    @property
+    @cached_property
     def work(self) -> Work:
+        """Asked for by whoever runs the program, checks the answer, and reports it."""
         return _work_of(self.steps)
 
 

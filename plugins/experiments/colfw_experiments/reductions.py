@@ -127,20 +127,24 @@ _MLD_MOST: Final = Missed(
     " shortens is an eighth of MLD's dense run here; with 50.8 % saved of 58.3 % cold columns it would be a"
     " ninth. It was fitted to the one digit of MLD's ticks, and not to its reductions",
 )
+
+
+def _per_layer_quantities(reading: str) -> tuple[str, ...]:
+    """What is said of per-layer reductions under one reading of the target."""
+    which = (SMALLEST, LARGEST, f" at {OPERATING_POINT:g}")
+    return tuple(f"{REDUCTION}, {reading}{one}" for one in which)
+
+
 _BY_COLUMNS: Final = Missed(
     models=SEVEN,
-    quantities=tuple(
-        f"{REDUCTION}, {_COLUMNS}{which}" for which in (SMALLEST, LARGEST, f" at {OPERATING_POINT:g}")
-    ),
+    quantities=_per_layer_quantities(_COLUMNS),
     why="a layer calibrated to 16.4 % hot columns has 83.6 % cold ones, whatever its activations are, so that"
     " cycles fall by 70 to 85 % for every workload; none of the published figures is near. Read as a share of"
     f" hot elements they fit, but for DiT's: see the rows of {_ELEMENTS}",
 )
 _DIT_BY_ELEMENTS: Final = Missed(
     models=("dit-xl-2",),
-    quantities=tuple(
-        f"{REDUCTION}, {_ELEMENTS}{which}" for which in (SMALLEST, LARGEST, f" at {OPERATING_POINT:g}")
-    ),
+    quantities=_per_layer_quantities(_ELEMENTS),
     why="20 % of DiT's elements are hot at 0.164 (4.1, Figure 6), so that a target of 20 % is met by that"
     " threshold, at which cycles fall by 12.4 % and not by 53.3 %, and lower targets by thresholds near it"
     " and not near the 1.64 that is printed (4.4)",
