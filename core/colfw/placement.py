@@ -48,6 +48,11 @@ class Epoch:
             raise InvariantError(f"{self.hot_slots} is outside 0..{columns}", where="hot_slots")
 
     @property
+    def in_hot_region(self) -> NDArray[np.bool_]:
+        """True for the columns that lie in the hot region."""
+        return np.asarray(self.slot_of_column < self.hot_slots, np.bool_)
+
+    @property
     def column_of_slot(self) -> NDArray[np.int64]:
         """The inverse: which column lies in each slot."""
         return np.argsort(self.slot_of_column, kind="stable")

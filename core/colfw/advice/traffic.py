@@ -168,7 +168,7 @@ def _stretches(placement: SitePlacement) -> Iterator[tuple[Epoch, slice]]:
 def _inside_hot_region(placement: SitePlacement) -> NDArray[np.bool_]:
     inside = np.empty_like(placement.fetched)
     for epoch, iterations in _stretches(placement):
-        inside[iterations] = epoch.slot_of_column < epoch.hot_slots
+        inside[iterations] = epoch.in_hot_region
     return inside
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from colfw.placement import Epoch, SitePlacement
 from colfw_layouts.config import HotRegion
-from colfw_layouts.regions import fetched_under, hot_of, partitioned, region_of, with_dense_start
+from colfw_layouts.regions import fetched_under, hot_of, partitioned, with_dense_start
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class DynamicHotCold:
         starts = [epoch.first_iteration for epoch in epochs]
         parts = np.split(hot, starts[1:])
         fetched = [
-            fetched_under(part, region_of(epoch), self._config.hot_region)
+            fetched_under(part, epoch.in_hot_region, self._config.hot_region)
             for part, epoch in zip(parts, epochs, strict=True)
         ]
         return with_dense_start(np.concatenate(fetched))
@@ -65,7 +65,7 @@ class DynamicHotCold:
     ) -> list[Epoch]:
         """The epoch that begins here, if a move pays."""
         inside, outside = self._costs(hot_share)
-        now = region_of(epoch)
+        now = epoch.in_hot_region
         saving = horizon * np.where(now, inside - outside, outside - inside)
         proposed = now ^ (saving > move_cost)
         slots, moved = swapped(epoch.slot_of_column, proposed)

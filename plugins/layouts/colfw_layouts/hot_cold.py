@@ -12,7 +12,7 @@ import numpy as np
 from colfw.errors import InvariantError
 from colfw.placement import SitePlacement
 from colfw_layouts.config import DecideFrom
-from colfw_layouts.regions import fetched_under, hot_of, partitioned, region_of, with_dense_start
+from colfw_layouts.regions import fetched_under, hot_of, partitioned, with_dense_start
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class HotCold:
     def place(self, profile: SiteProfile, mask: SiteMask) -> SitePlacement:
         hot = hot_of(profile, mask)
         epoch = partitioned(self._decided(hot))
-        fetched = fetched_under(hot, region_of(epoch), self._config.hot_region)
+        fetched = fetched_under(hot, epoch.in_hot_region, self._config.hot_region)
         return SitePlacement(site=profile.site, epochs=(epoch,), fetched=with_dense_start(fetched))
 
     def _decided(self, hot: NDArray[np.bool_]) -> NDArray[np.bool_]:

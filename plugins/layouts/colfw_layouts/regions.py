@@ -49,11 +49,6 @@ def partitioned(in_region: Flags) -> Epoch:
     )
 
 
-def region_of(epoch: Epoch) -> Flags:
-    """True for the columns that lie in the hot region."""
-    return np.asarray(epoch.slot_of_column < epoch.hot_slots, np.bool_)
-
-
 def with_dense_start(fetched: Flags) -> Flags:
     """Iteration 0 computes every column, so it fetches every column."""
     fetched = fetched.copy()
