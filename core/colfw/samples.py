@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from colfw import arrayfile
-from colfw.errors import InvariantError
+from colfw.errors import InvariantError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-SAMPLES_SCHEMA_VERSION = 1
+SAMPLES_SCHEMA_VERSION = 2
+
+FORMS: Final[Mapping[str, str]] = {
+    "image": "[sample, channel, height, width], one channel or three, from -1 to 1",
+    "video": "[sample, frame, channel, height, width], one channel or three, from -1 to 1",
+    "audio": "[sample, time], one channel, from -1 to 1",
+    "motion": "[sample, frame, joint, 3], positions of joints in metres",
+}
+"""What the array of a modality holds, so that strangers' metrics and workloads understand each other.
+
+A modality with a slash, such as `image/digits`, is a kind of what stands before it and holds the same.
+Other modalities, such as latents of a model whose decoder is not at hand, hold what their workload says."""
+
+
+def suits(wanted: str, modality: str) -> bool:
+    """Whether samples of `modality` are what a metric for `wanted` compares: the same, or a kind of it."""
+    return modality == wanted or modality.startswith(f"{wanted}/")
 
 
 @frozen(kw_only=True, eq=False)
 class Samples:
     """`data[sample, ...]` of one modality, made from one seed; `mask_digest` is None for a dense run.
 
-    `rate_hz` is the audio sampling rate or the frame rate, where the modality has one.
+    `rate_hz` is the audio sampling rate or the frame rate, where the modality has one. `lengths[sample]`
+    says how many frames count where samples are of different lengths, and the rest is padding. `views` are
+    the same samples in other forms, by name, for metrics that are defined on them: `latent`, `humanml3d`.
     """
 
     modality: str = field(validator=validators.min_len(1))
@@ -31,16 +50,51 @@ class Samples:
     seed: int
     mask_digest: str | None = None
     rate_hz: float | None = None
+    lengths: NDArray[np.int64] | None = None
+    views: Mapping[str, NDArray[Any]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if self.data.ndim < 2 or self.data.shape[0] < 1:
             raise InvariantError("must be [sample, ...] with a sample at least", where=self._where)
-        if not np.isfinite(self.data).all():
-            raise InvariantError("hold NaN or infinity", where=self._where)
+        for name, array in {"": self.data, **self.views}.items():
+            if array.shape[:1] != self.data.shape[:1]:
+                raise InvariantError(f"view {name} has other samples than the data", where=self._where)
+            if not np.isfinite(array).all():
+                raise InvariantError("hold NaN or infinity", where=self._where)
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        if self.lengths is None:
+            return
+        if self.lengths.shape != self.data.shape[:1] or self.lengths.dtype != np.int64:
+            raise InvariantError("need one length a sample, as int64", where=self._where)
+        if self.lengths.min() < 1 or self.lengths.max() > self.data.shape[1]:
+            raise InvariantError(f"lengths must be from 1 to {self.data.shape[1]}", where=self._where)
 
     @property
     def _where(self) -> str:
         return f"{self.modality} samples of seed {self.seed}"
+
+    def __len__(self) -> int:
+        return int(self.data.shape[0])
+
+    def view(self, name: str) -> NDArray[Any]:
+        """These samples in another form; a metric that needs one which is not there is unavailable."""
+        if name not in self.views:
+            raise UnavailableError(
+                f"needs samples as {name}, and these hold {', '.join(self.views) or 'no other form'}",
+                where=self._where,
+            )
+        return self.views[name]
+
+    def at(self, indices: NDArray[np.int64] | slice) -> Samples:
+        """Some of these samples, in the order given."""
+        return evolve(
+            self,
+            data=self.data[indices],
+            lengths=None if self.lengths is None else self.lengths[indices],
+            views={name: array[indices] for name, array in self.views.items()},
+        )
 
     def to_bytes(self) -> bytes:
         header = {
@@ -49,7 +103,10 @@ class Samples:
             "mask_digest": self.mask_digest,
             "rate_hz": self.rate_hz,
         }
-        return arrayfile.dump("sample set", SAMPLES_SCHEMA_VERSION, header, {"data": self.data})
+        arrays = {"data": self.data, **{f"{_VIEW}{name}": array for name, array in self.views.items()}}
+        if self.lengths is not None:
+            arrays["lengths"] = self.lengths
+        return arrayfile.dump("sample set", SAMPLES_SCHEMA_VERSION, header, arrays)
 
     @classmethod
     def from_file(cls, path: Path) -> Samples:
@@ -61,7 +118,16 @@ class Samples:
                 seed=header["seed"],
                 mask_digest=header["mask_digest"],
                 rate_hz=header["rate_hz"],
+                lengths=arrays.get("lengths"),
+                views={
+                    name.removeprefix(_VIEW): array
+                    for name, array in arrays.items()
+                    if name.startswith(_VIEW)
+                },
             )
+
+
+_VIEW: Final = "view "
 
 
 @frozen(kw_only=True)
