@@ -37,7 +37,8 @@ def reproduce(
 ) -> int:
     """Run what was published and print both numbers, their difference, and the bound; draw them too.
 
-    The exit code says whether every accepted bound holds.
+    Each becomes a run of its own, and what several need is computed once. The exit code says whether every
+    accepted bound holds.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def reproduce(
     if show:
         list_experiments(registry, ExperimentGroup.REPRODUCTION)
         return 0
-    chosen = [find_experiment(registry, ExperimentGroup.REPRODUCTION, name) for name in names or (ALL,)]
+    chosen = [found for name in names or (ALL,) for found in _reproductions(registry, name)]
     return _run_each(chosen, registry, overrides, how or HowToRun())
 
 
@@ -65,6 +66,11 @@ def ablate(
         return 0
     chosen = [find_experiment(registry, ExperimentGroup.ABLATION, name) for name in names]
     return _run_each(chosen, registry, overrides, how or HowToRun())
+
+
+def _reproductions(registry: Registry, name: str) -> list[Registered]:
+    group = ExperimentGroup.REPRODUCTION
+    return experiments_of(registry, group) if name == ALL else [find_experiment(registry, group, name)]
 
 
 # --- which ----------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 
 _REPRODUCTIONS = (
-    ("all", "everything:everything", "Every table and figure below, in one run"),
     ("table1", "table1:table1", "Table 1: the models and their feed-forward layers"),
     ("table3", "table3:table3", "Table 3: ticks of the dense run, and where they go"),
     ("table4", "reductions:table4", "Table 4: cycle reduction beside loss of quality"),

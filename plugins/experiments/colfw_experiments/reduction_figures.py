@@ -47,13 +47,11 @@ class _Case:
 
 
 _UNIFORM: Final = tuple(
-    _Case(name=f"{machine}, {how}", machine=machine, layout=layout, policy=MaskPolicy.uniform)
-    for machine in _MACHINES
+    _Case(name=how, machine=_PAPER, layout=layout, policy=MaskPolicy.uniform)
     for how, layout in (("gathered", GATHERED), ("streamed", STREAMED))
 )
 _PER_LAYER: Final = tuple(
-    _Case(name=f"{machine}, {reading}", machine=machine, layout=PER_LAYER, policy=policy)
-    for machine in _MACHINES
+    _Case(name=reading, machine=_PAPER, layout=PER_LAYER, policy=policy)
     for reading, policy in (
         ("hot columns", MaskPolicy.per_layer),
         ("hot elements", MaskPolicy.per_layer_elements),

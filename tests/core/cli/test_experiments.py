@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from colfw.cli.experiments import _reproductions
+from colfw.plugins import load_plugins
 from colfw.testing.distributions import install
 
 if TYPE_CHECKING:
@@ -86,6 +88,14 @@ def test_both_numbers_are_printed_and_a_met_bound_is_success(colfw: Colfw) -> No
     assert "[1] was never printed" in out
     assert "2 of 2 accepted bounds hold; 2 of 3 numbers agree as printed" in out
     assert "run     " in out
+
+
+def test_all_is_every_reproduction_there_is() -> None:
+    """`all`, as no name, stands for those of strangers too, each once."""
+    registry = load_plugins()
+    found = [one.name for one in _reproductions(registry, "all")]
+    assert {"near", "off", "table3"} <= set(found)
+    assert len(found) == len(set(found))
 
 
 def test_a_broken_bound_is_an_error(colfw: Colfw) -> None:

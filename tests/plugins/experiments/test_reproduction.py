@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Colfw = Callable[..., tuple[int, str, str]]
 
-NAMES = ("all", "table1", "table3", "table4", *(f"fig{number}" for number in range(6, 14)))
+NAMES = ("table1", "table3", "table4", *(f"fig{number}" for number in range(6, 14)))
 MACHINES = [str(machine["name"]) for machine in (PAPER, PAPER_TEMPLATE, REFERENCE)]
 
 
@@ -188,25 +188,6 @@ def test_each_row_has_numbers_of_its_own_in_a_whole_run(name: str) -> None:
     assert all("dense against masked" in quantity for quantity in lacking)
 
 
-def test_all_is_the_union_of_the_others() -> None:
-    """What the single reproductions compare and draw, `all` does, each once."""
-    others = [experiment_named(name) for name in NAMES if name != "all"]
-    every = experiment_named("all")
-    rows = [row for other in others for row in other.comparisons(tables())]
-    figures = [figure.name for other in others for figure in other.figures(tables())]
-    assert sorted(map(str, rows)) == sorted(map(str, every.comparisons(tables())))
-    assert sorted(figures) == sorted(figure.name for figure in every.figures(tables()))
-
-
-def test_all_runs_whatever_the_others_run() -> None:
-    """Its study has the machines, layouts, thresholds and targets of each of the others."""
-    whole = experiment_named("all").study()
-    for name in set(NAMES) - {"all"}:
-        study = experiment_named(name).study()
-        for key in ("machines", "layouts", "thresholds", "target_hot_ratios", "target_element_ratios"):
-            assert all(entry in whole[key] for entry in study.get(key, ())), (name, key)
-
-
 # --- bounds ---------------------------------------------------------------------------------------
 
 
@@ -259,7 +240,7 @@ def test_uniform_reductions_are_held_to_a_point_and_a_half(name: str) -> None:
 
 def test_nothing_on_the_honest_machine_is_bound() -> None:
     """`reference` is shown beside the publication, with a reason in numbers, and never held to it."""
-    rows = [row for row in rows_of("all") if row.machine == REFERENCE["name"]]
+    rows = [row for name in NAMES for row in rows_of(name) if row.machine == REFERENCE["name"]]
     assert rows
     assert {row.bound for row in rows} == {None}
     [ticks] = [row for row in rows if (row.model, row.quantity) == ("dit-xl-2", "ticks")]
