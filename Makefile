@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test test-slow check lint types imports docs build benchmark setup clean
+.PHONY: run test test-slow check lint types imports docs build benchmark miniatures judges setup clean
 
 run: $(INSTALLED)  ## run the example study through all stages
 	$(BIN)/colfw run examples/colfw-tiny/study.toml
@@ -38,6 +38,13 @@ benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/dram.py
 	$(BIN)/python benchmarks/skipping.py
 	$(BIN)/python benchmarks/profiler.py
+	$(BIN)/python benchmarks/masking.py
+
+miniatures: $(INSTALLED)  ## train the shipped denoisers again: ten minutes of one core
+	$(BIN)/python tools/train_miniatures.py
+
+judges: $(INSTALLED)  ## train the classifiers that judge them again, and measure what they see
+	$(BIN)/python tools/train_judges.py
 
 setup: $(INSTALLED)
 

@@ -196,9 +196,10 @@ def write_weights(model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
 def generated(
     recipe: Recipe, weights: Path, labels: Sequence[int], seed: int, observers: Sequence[Observer] = ()
 ) -> NDArray[np.float32]:
-    """Samples of these classes, made as any run of colfw makes them."""
+    """Samples of these classes as the model makes them, by the loop of any run of colfw."""
     workload = recipe.workload(MiniatureOptions(labels=tuple(labels), batch_samples=50))
-    return workload.denoise(_request(weights, samples=len(labels), seed=seed), observers, None).data
+    samples = workload.denoise(_request(weights, samples=len(labels), seed=seed), observers, None)
+    return samples.views.get("features", samples.data)
 
 
 def _request(weights: Path, *, samples: int, seed: int) -> DenoiseRequest:

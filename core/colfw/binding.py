@@ -5,7 +5,7 @@ refused with file, key path, problem and the nearest valid name, before anything
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -126,21 +126,25 @@ class BoundStudy:
     def masks(self) -> tuple[MaskPolicy, ...]:
         """Every mask that occurs, once, the dense one first."""
         wanted = {mask for layout in self.layouts for mask in layout.masks}
-        wanted.update(uniform_masks(self.study))
+        wanted.update(masks_of_kind(self.study, MaskKind.UNIFORM))
         order = list(MaskKind)
         return tuple(sorted(wanted, key=lambda m: (order.index(m.kind), m.value or 0.0)))
 
 
-def uniform_masks(study: Study) -> tuple[MaskPolicy, ...]:
-    return tuple(MaskPolicy.uniform(tau) for tau in study.thresholds)
+_VALUES: Final = {
+    MaskKind.UNIFORM: "thresholds",
+    MaskKind.PER_LAYER: "target_hot_ratios",
+    MaskKind.PER_LAYER_ELEMENTS: "target_element_ratios",
+}
+"""Where a study states the values of each kind of mask."""
 
 
-def per_layer_masks(study: Study) -> tuple[MaskPolicy, ...]:
-    return tuple(MaskPolicy.per_layer(share) for share in study.target_hot_ratios)
-
-
-def per_layer_element_masks(study: Study) -> tuple[MaskPolicy, ...]:
-    return tuple(MaskPolicy.per_layer_elements(share) for share in study.target_element_ratios)
+def masks_of_kind(study: Study, kind: MaskKind) -> tuple[MaskPolicy, ...]:
+    """The masks of a kind that a study asks for."""
+    if kind is MaskKind.DENSE:
+        return (MaskPolicy.dense(),)
+    values: tuple[float, ...] = getattr(study, _VALUES[kind])
+    return tuple(MaskPolicy(kind, value, study.mask_over_time) for value in values)
 
 
 def bind(study: Study, registry: Registry, *, where: str) -> BoundStudy:
@@ -243,14 +247,8 @@ class _Binder:
     def _masks(self, chosen: LayoutChoice, choice: Choice) -> tuple[MaskPolicy, ...]:
         spec = choice.registered.record
         assert isinstance(spec, LayoutSpec)
-        policies: dict[MaskKind, tuple[MaskPolicy, ...]] = {
-            MaskKind.DENSE: (MaskPolicy.dense(),),
-            MaskKind.UNIFORM: uniform_masks(self.study),
-            MaskKind.PER_LAYER: per_layer_masks(self.study),
-            MaskKind.PER_LAYER_ELEMENTS: per_layer_element_masks(self.study),
-        }
         kinds = spec.masks if chosen.masks is None else chosen.masks
-        return tuple(policy for kind in kinds for policy in policies[kind])
+        return tuple(policy for kind in kinds for policy in masks_of_kind(self.study, kind))
 
     def _machines(self) -> Iterator[BoundMachine]:
         for index, chosen in enumerate(self.study.machines):
@@ -279,7 +277,7 @@ class _Binder:
                 continue
             spec = choice.registered.record
             assert isinstance(spec, MetricSpec)
-            if modalities and not modalities & set(spec.modalities):
+            if modalities and not any(spec.suits(modality) for modality in modalities):
                 suits = ", ".join(spec.modalities)
                 self.refuse(path, f"{chosen.name} fits no workload of the study", f"it is for: {suits}")
             if self.study.samples < spec.minimum_samples:

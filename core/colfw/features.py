@@ -55,24 +55,38 @@ def features_of(extractor: Extractor, data: NDArray[Any]) -> NDArray[Any]:
     """Features `[sample, ...]` of `data[sample, ...]`: from the folder (mapped, not read), or computed."""
     folder = _FOLDER.get()
     if folder is None:
-        return _computed(extractor, data)
+        return np.concatenate(list(_batches(extractor, data)))
     path = folder / f"{_digest(extractor, data)}.npy"
     if not path.exists():
-        features = _computed(extractor, data)
         with replacing_file(path) as temporary:
-            np.save(temporary, features, allow_pickle=False)
+            _write(temporary, extractor, data)
     mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
 
 
-def _computed(extractor: Extractor, data: NDArray[Any]) -> NDArray[Any]:
-    firsts = range(0, len(data), extractor.batch_samples)
-    features = np.concatenate([extractor(data[i : i + extractor.batch_samples]) for i in firsts])
-    if len(features) != len(data):
-        raise InvariantError(f"{len(features)} features of {len(data)} samples", where=extractor.identity)
-    if not np.isfinite(features).all():
-        raise InvariantError("features hold NaN or infinity", where=extractor.identity)
-    return features
+def _write(path: Path, extractor: Extractor, data: NDArray[Any]) -> None:
+    """Batch by batch into the file: the features of a large set never lie in memory together."""
+    kept: NDArray[Any] | None = None
+    first = 0
+    for features in _batches(extractor, data):
+        if kept is None:
+            shape = (len(data), *features.shape[1:])
+            kept = np.lib.format.open_memmap(path, mode="w+", dtype=features.dtype, shape=shape)
+        kept[first : first + len(features)] = features
+        first += len(features)
+
+
+def _batches(extractor: Extractor, data: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    for first in range(0, len(data), extractor.batch_samples):
+        batch = data[first : first + extractor.batch_samples]
+        features = extractor(batch)
+        if len(features) != len(batch):
+            raise InvariantError(
+                f"{len(features)} features of {len(batch)} samples", where=extractor.identity
+            )
+        if not np.isfinite(features).all():
+            raise InvariantError("features hold NaN or infinity", where=extractor.identity)
+        yield features
 
 
 def _digest(extractor: Extractor, data: NDArray[Any]) -> str:

@@ -20,7 +20,7 @@ from colfw import arrayfile
 from colfw.errors import InvariantError
 from colfw.sites import Site, check_distinct
 from colfw.thresholds import float32_floor
-from colfw.vocabulary import MaskKind
+from colfw.vocabulary import MaskKind, OverTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,6 +48,7 @@ class MaskPolicy:
 
     kind: MaskKind = field(converter=MaskKind)
     value: float | None = None
+    over_time: OverTime = field(default=OverTime.PER_ITERATION, converter=OverTime)
 
     def __attrs_post_init__(self) -> None:
         where = f"mask policy {self.kind}"
@@ -82,9 +83,11 @@ class MaskPolicy:
 
     @property
     def label(self) -> str:
-        """A short name that tells policies apart: `dense`, `tau=0.164`, `rho=0.164`, `eta=0.164`."""
-        symbol = _SYMBOLS.get(self.kind)
-        return f"{symbol}={self.value}" if symbol else "dense"
+        """A short name that tells policies apart: `dense`, `tau=0.164`, `rho=0.164 static`, `eta=0.164`."""
+        if self.kind is MaskKind.DENSE:
+            return "dense"
+        suffix = " static" if self.over_time is OverTime.STATIC else ""
+        return f"{_SYMBOLS[self.kind]}={self.value}{suffix}"
 
 
 _SYMBOLS = {MaskKind.UNIFORM: "tau", MaskKind.PER_LAYER: "rho", MaskKind.PER_LAYER_ELEMENTS: "eta"}
@@ -111,6 +114,11 @@ class SiteMask:
     def _where(self) -> str:
         return f"mask of site {self.site.name}"
 
+    def with_first_dense(self) -> SiteMask:
+        hot = self.hot.copy()
+        hot[0] = True
+        return attrs.evolve(self, hot=hot)
+
 
 @frozen(kw_only=True, eq=False)
 class MaskSet:
@@ -132,6 +140,10 @@ class MaskSet:
                     f" site {self.sites[0].site.name} has {iterations}",
                     where=where,
                 )
+
+    def with_first_dense(self) -> MaskSet:
+        """The same with all columns hot in iteration 0, which no machine and no generation masks."""
+        return attrs.evolve(self, sites=tuple(mask.with_first_dense() for mask in self.sites))
 
     @property
     def digest(self) -> str:
@@ -175,7 +187,7 @@ def hot_columns(maxima: NDArray[np.float32], tau: float) -> Hot:
 
 def masks_of(profile: ActivationProfile, policy: MaskPolicy) -> MaskSet:
     """The masks of all sites of a profile under a policy."""
-    sites = (_site_mask(entry, tau_of(profile, entry, policy)) for entry in profile.sites)
+    sites = (_site_mask(entry, tau_of(profile, entry, policy), policy.over_time) for entry in profile.sites)
     return MaskSet(policy=policy, sites=tuple(sites))
 
 
@@ -190,8 +202,10 @@ def tau_of(profile: ActivationProfile, entry: SiteProfile, policy: MaskPolicy) -
     return policy.value
 
 
-def _site_mask(entry: SiteProfile, tau: float | None) -> SiteMask:
+def _site_mask(entry: SiteProfile, tau: float | None, over_time: OverTime) -> SiteMask:
     hot = np.ones(entry.maxima.shape, np.bool_) if tau is None else hot_columns(entry.maxima, tau)
+    if over_time is OverTime.STATIC:
+        hot = np.repeat(hot[:1], hot.shape[0], axis=0)
     return SiteMask(site=entry.site, tau=tau, hot=hot)
 
 

@@ -124,7 +124,12 @@ class Memory(Protocol):
 
 
 class Metric(Protocol):
-    """Compares masked samples with the dense ones of the same seeds."""
+    """Compares masked samples with the dense ones of the same seeds.
+
+    What cannot be measured is an `UnavailableError` that says why; what is to be known of a value, a warning.
+    Both come into the table. A metric that reads files, such as a network's weights, has a method
+    `inputs_digest() -> str | None`, by which results of other files are told apart.
+    """
 
     def score(self, dense: Samples, masked: Samples) -> Score: ...
 

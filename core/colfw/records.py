@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from colfw.vocabulary import Direction, ExperimentGroup, Kind, MaskKind, SourceKind
+from colfw.vocabulary import Direction, ExperimentGroup, Kind, MaskKind, SourceKind, is_kind_of
 
 API_VERSION = 1
 """The version of the plugin API that this colfw speaks; it rises when a plugin would have to change."""
@@ -98,7 +98,12 @@ class MetricSpec(Declaration):
     unit: str
     modalities: tuple[str, ...]
     weights: tuple[str, ...] = ()
+    """Released files that it needs, and where a user gets them."""
     minimum_samples: int = 1
+
+    def suits(self, modality: str) -> bool:
+        """Whether it compares samples of a modality."""
+        return any(is_kind_of(modality, wanted) for wanted in self.modalities)
 
 
 @frozen(kw_only=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from operator import index
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 import numpy as np
 from attrs import evolve, field, frozen, validators
 
 from colfw import arrayfile
 from colfw.errors import InvariantError, UnavailableError
+from colfw.vocabulary import is_kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,9 +33,12 @@ A modality with a slash, such as `image/digits`, is a kind of what stands before
 Other modalities, such as latents of a model whose decoder is not at hand, hold what their workload says."""
 
 
+def _as_bones(pairs: Iterable[Iterable[SupportsIndex]]) -> tuple[tuple[int, int], ...]:
+    return tuple((index(first), index(second)) for first, second in pairs)
+
+
 def suits(wanted: str, modality: str) -> bool:
-    """Whether samples of `modality` are what a metric for `wanted` compares: the same, or a kind of it."""
-    return modality == wanted or modality.startswith(f"{wanted}/")
+    return is_kind_of(modality, wanted)
 
 
 @frozen(kw_only=True, eq=False)
@@ -43,15 +48,17 @@ class Samples:
     `rate_hz` is the audio sampling rate or the frame rate, where the modality has one. `lengths[sample]`
     says how many frames count where samples are of different lengths, and the rest is padding. `views` are
     the same samples in other forms, by name, for metrics that are defined on them: `latent`, `humanml3d`.
+    `bones` are the pairs of joints of a motion that are connected, for pictures of it.
     """
 
     modality: str = field(validator=validators.min_len(1))
     data: NDArray[Any]
     seed: int
     mask_digest: str | None = None
-    rate_hz: float | None = None
+    rate_hz: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
     lengths: NDArray[np.int64] | None = None
     views: Mapping[str, NDArray[Any]] = field(factory=dict)
+    bones: tuple[tuple[int, int], ...] = field(default=(), converter=_as_bones)
 
     def __attrs_post_init__(self) -> None:
         if self.data.ndim < 2 or self.data.shape[0] < 1:
@@ -62,6 +69,7 @@ class Samples:
             if not np.isfinite(array).all():
                 raise InvariantError("hold NaN or infinity", where=self._where)
         self._check_lengths()
+        self._check_bones()
 
     def _check_lengths(self) -> None:
         if self.lengths is None:
@@ -70,6 +78,12 @@ class Samples:
             raise InvariantError("need one length a sample, as int64", where=self._where)
         if self.lengths.min() < 1 or self.lengths.max() > self.data.shape[1]:
             raise InvariantError(f"lengths must be from 1 to {self.data.shape[1]}", where=self._where)
+
+    def _check_bones(self) -> None:
+        joints = self.data.shape[2] if self.data.ndim == 4 else 0
+        for bone in self.bones:
+            if len(set(bone)) != 2 or not set(bone) <= set(range(joints)):
+                raise InvariantError(f"bone {bone} connects no two of {joints} joints", where=self._where)
 
     @property
     def _where(self) -> str:
@@ -102,6 +116,7 @@ class Samples:
             "seed": self.seed,
             "mask_digest": self.mask_digest,
             "rate_hz": self.rate_hz,
+            "bones": self.bones,
         }
         arrays = {"data": self.data, **{f"{_VIEW}{name}": array for name, array in self.views.items()}}
         if self.lengths is not None:
@@ -124,6 +139,7 @@ class Samples:
                     for name, array in arrays.items()
                     if name.startswith(_VIEW)
                 },
+                bones=header["bones"],
             )
 
 

@@ -32,7 +32,7 @@ from colfw.typed import (
     structured,
     unstructure,
 )
-from colfw.vocabulary import MaskKind, Precision, Reuse, SourceKind
+from colfw.vocabulary import MaskKind, OverTime, Precision, Reuse, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,7 +194,9 @@ class Output:
 
     directory: Path | None = None
     samples: bool = False
-    """Whether generated samples are written as files too."""
+    """Whether generated samples are written too: as arrays, and as files to look at or to listen to."""
+    shown_samples: int = field(default=8, validator=positive)
+    """Of each set, how many of the first ones are written as pictures, animations or sound."""
 
 
 @frozen(kw_only=True)
@@ -207,6 +209,9 @@ class Study:
     """None is as many as each workload is made for."""
     samples: int = field(default=1, validator=positive)
     """Samples a workload and seed."""
+    calibration_samples: int | None = field(default=None, validator=optional(positive))
+    """From how many of them, the first ones, profiles and so masks are taken; None is all. The more samples
+    share a mask, the fewer columns are cold in all of them."""
     seeds: tuple[int, ...] = field(default=(0,), validator=[not_empty, each(non_negative), distinct])
     thresholds: tuple[float, ...] = field(
         default=DEFAULT_THRESHOLDS, validator=[each(non_negative), _ascending]
@@ -223,6 +228,9 @@ class Study:
     `target-hot-elements`. It is as exact as `profile.grid` is fine."""
     metrics: tuple[PluginChoice, ...] = field(default=(), validator=distinct)
     mask_reuse: Reuse = Reuse.ZERO
+    """What cold columns hold in masked generation."""
+    mask_over_time: OverTime = OverTime.PER_ITERATION
+    """Whether masks, those of simulations and of generation alike, follow the activations."""
     device: str = field(default="cpu", validator=_device)
     """Where denoisers run: `cpu`, `cuda`, `cuda:1`, `mps`."""
     precision: Precision = Precision.FLOAT32

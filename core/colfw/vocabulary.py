@@ -42,6 +42,8 @@ class ExperimentGroup(StrEnum):
     """What runs when nobody says what: `colfw run` without a study."""
     REPRODUCTION = "reproduction"
     """Published numbers beside ours: `colfw reproduce`."""
+    TRADE_OFF = "trade-off"
+    """Quality against cycles saved: `colfw score` without a study."""
     ABLATION = "ablation"
     """One knob of a machine turned: `colfw ablate`."""
 
@@ -64,6 +66,15 @@ class MaskKind(StrEnum):
     """Per site: so that at most a target share of the columns is hot."""
     PER_LAYER_ELEMENTS = "target-hot-elements"
     """Per site: so that at most a target share of the elements exceeds it."""
+
+
+class OverTime(StrEnum):
+    """Whether a mask follows the activations."""
+
+    PER_ITERATION = "per-iteration"
+    """Each iteration masks the columns that are cold in it."""
+    STATIC = "static"
+    """Every iteration masks the columns that were cold in iteration 0: all that could be known by then."""
 
 
 class Reuse(StrEnum):
@@ -98,3 +109,8 @@ class StageName(StrEnum):
     SIMULATE = "simulate"
     SCORE = "score"
     REPORT = "report"
+
+
+def is_kind_of(modality: str, wanted: str) -> bool:
+    """Whether samples of a modality are what is wanted: the same, or a kind of it, as `image/digits` is."""
+    return modality == wanted or modality.startswith(f"{wanted}/")

@@ -33,7 +33,7 @@ from colfw.study import (
     study_toml,
 )
 from colfw.testing.study_strategies import studies, thresholds
-from colfw.vocabulary import MaskKind, Precision, Reuse, SourceKind
+from colfw.vocabulary import MaskKind, OverTime, Precision, Reuse, SourceKind
 
 if TYPE_CHECKING:
     from colfw.keypaths import KeyPath
@@ -52,6 +52,7 @@ target_hot_ratios = [0.164]
 target_element_ratios = [0.2]
 metrics = ["psnr", { name = "some-metrics/fid", options = { weights = "/weights/inception.pt" } }]
 mask_reuse = "stale"
+mask_over_time = "static"
 device = "cuda:1"
 precision = "bfloat16"
 
@@ -99,6 +100,7 @@ TYPED = Study(
         PluginChoice(name="some-metrics/fid", options={"weights": "/weights/inception.pt"}),
     ),
     mask_reuse=Reuse.STALE,
+    mask_over_time=OverTime.STATIC,
     device="cuda:1",
     precision=Precision.BFLOAT16,
     source=Source(
@@ -150,12 +152,14 @@ def test_defaults() -> None:
         "workloads": [{"name": "tiny", "preset": None, "options": {}, "source": None}],
         "iterations": None,
         "samples": 1,
+        "calibration_samples": None,
         "seeds": [0],
         "thresholds": [0.10, 0.15, 0.164, 0.17, 0.20],
         "target_hot_ratios": [0.10, 0.15, 0.164, 0.17, 0.20],
         "target_element_ratios": [0.10, 0.15, 0.164, 0.17, 0.20],
         "metrics": [],
         "mask_reuse": "zero",
+        "mask_over_time": "per-iteration",
         "device": "cpu",
         "precision": "float32",
         "source": {"kind": "random", "checkpoints": {}},
@@ -163,7 +167,7 @@ def test_defaults() -> None:
         "layouts": [],
         "machines": [],
         "experiments": [],
-        "output": {"directory": None, "samples": False},
+        "output": {"directory": None, "samples": False, "shown_samples": 8},
     }
 
 
@@ -227,9 +231,9 @@ SHARE_HINT = "(a share, not a percentage: did you mean 0.164?)"
 CHECKPOINT_HINT = '(set source.kind = "checkpoint", or leave them out)'
 KINDS_HINT = "(known: checkpoint, miniature, published, random)"
 KEYS_HINT = (
-    "(known: device, experiments, iterations, layouts, machines, mask_reuse, metrics, name, output,"
-    " precision, profile, samples, seeds, source, target_element_ratios, target_hot_ratios, thresholds,"
-    " workloads)"
+    "(known: calibration_samples, device, experiments, iterations, layouts, machines, mask_over_time,"
+    " mask_reuse, metrics, name, output, precision, profile, samples, seeds, source, target_element_ratios,"
+    " target_hot_ratios, thresholds, workloads)"
 )
 
 
@@ -532,6 +536,7 @@ thresholds = [0.1, 0.2]
 target_hot_ratios = [0.164]
 target_element_ratios = [0.2]
 mask_reuse = "stale"
+mask_over_time = "static"
 device = "cuda:1"
 precision = "bfloat16"
 experiments = []
@@ -588,6 +593,7 @@ preset = "reference"
 [output]
 directory = "results"
 samples = true
+shown_samples = 8
 """
     )
 

@@ -45,6 +45,12 @@ app.command(
     group=_RUNNING,
 )
 app.command(
+    "colfw.cli.score:score",
+    name="score",
+    help="Sweep masks: quality against cycles saved.",
+    group=_RUNNING,
+)
+app.command(
     "colfw.cli.advise:advise",
     name="advise",
     help="Say which layout pays for a profile, why, and when not.",

@@ -36,11 +36,16 @@ Overrides = Annotated[
 ]
 
 
-def load_study(path: Path | None, overrides: tuple[str, ...], registry: Registry) -> tuple[Study, str]:
-    """The study in a file, and how to call the file in messages; without any file, the tour."""
+def load_study(
+    path: Path | None,
+    overrides: tuple[str, ...],
+    registry: Registry,
+    otherwise: ExperimentGroup = ExperimentGroup.TOUR,
+) -> tuple[Study, str]:
+    """The study in a file, and how to call the file in messages; without any file, the group's first one."""
     if path is None and not DEFAULT_STUDY.exists():
-        tours = experiments_of(registry, ExperimentGroup.TOUR)
-        return study_of(tours[0], overrides) if tours else _first_look(overrides, registry)
+        offered = experiments_of(registry, otherwise)
+        return study_of(offered[0], overrides) if offered else _first_look(overrides, registry)
     chosen = path or DEFAULT_STUDY
     return read_study(chosen, overrides), str(chosen)
 

@@ -62,6 +62,14 @@ def openclip_penultimate_states(folder: Path, prompts: Sequence[str]) -> Tensor:
             return _final_norm(model)(states).float()  # type: ignore[no-any-return]
 
 
+def clip_model(folder: Path) -> tuple[Any, Any]:
+    """CLIP whole, of images and of text, and its tokenizer: for metrics, which compare the two."""
+    with _transformers(folder) as library:
+        place = _part(folder, "tokenizer", ("tokenizer.json", "vocab.json"))
+        tokenizer = library.CLIPTokenizer.from_pretrained(place, local_files_only=True)
+        return _model(library.CLIPModel, folder, kinds=("clip",)), tokenizer
+
+
 def _features(folder: Path, prompts: Sequence[str], context_tokens: int) -> Tensor:
     with _transformers(folder) as library:
         tokens, tokenizer = _tokens(library, folder, prompts, context_tokens)
@@ -95,10 +103,10 @@ def _padded(tokens: Sequence[Sequence[int]], padding: int) -> Tensor:
     return torch.tensor(rows)
 
 
-def _model(kind: Any, folder: Path) -> Any:
+def _model(kind: Any, folder: Path, kinds: tuple[str, ...] = ("clip", "clip_text_model")) -> Any:
     """The model, if the folder holds all of its weights."""
     place = _part(folder, "text_encoder", ("config.json",))
-    _check_kind(place)
+    _check_kind(place, kinds)
     model, loading = kind.from_pretrained(
         place, local_files_only=True, output_loading_info=True, dtype=torch.float32
     )
@@ -121,13 +129,15 @@ def _part(folder: Path, part: str, files: tuple[str, ...]) -> Path:
     )
 
 
-def _check_kind(place: Path) -> None:
+def _check_kind(place: Path, kinds: tuple[str, ...]) -> None:
     try:
         kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (ValueError, AttributeError):
         raise StoreError("no configuration of a model", where=str(place / "config.json")) from None
-    if kind not in {"clip", "clip_text_model"}:
-        raise StoreError(f"an encoder of kind {kind!r}; CLIP's is wanted", where=str(place))
+    if kind not in kinds:
+        raise StoreError(
+            f"an encoder of kind {kind!r}; CLIP's is wanted: {' or '.join(kinds)}", where=str(place)
+        )
 
 
 @contextmanager

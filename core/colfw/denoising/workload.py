@@ -17,6 +17,7 @@ from torch import nn
 
 from colfw.denoising.checkpoints import CheckpointLayout, digest, load_into, read_checkpoint
 from colfw.denoising.conditioning import Condition, check_options, conditioning, files_digest
+from colfw.denoising.decoding import joint_digest
 from colfw.denoising.masking import Masking
 from colfw.denoising.noise import SeededNoise
 from colfw.denoising.weights import randomise, without_initialisation
@@ -67,7 +68,7 @@ class TorchWorkload(ABC):
     """A workload around a torch module; subclasses say what is particular to a model."""
 
     modality: ClassVar[str]
-    """Of the samples that it makes."""
+    """Of the samples that its loop makes."""
     rate_hz: ClassVar[float | None] = None
     """The frame rate or sampling rate of its samples, where they have one."""
     checkpoint_layout: ClassVar[CheckpointLayout] = CheckpointLayout()
@@ -91,6 +92,18 @@ class TorchWorkload(ABC):
     def generate(self, denoiser: Any, run: Generation) -> Tensor:
         """The sampling loop for one batch: `[run.samples, ...]`."""
 
+    def decoded(self, made: Tensor, request: DenoiseRequest) -> Samples:
+        """What the loop made, in the form that metrics compare (`colfw.samples.FORMS`) where it can be had.
+
+        A model that makes something else, such as latents, overrides this. Where what it needs for that is
+        not given, its samples stay as they are, and their modality says so: `image-latent`.
+        """
+        return Samples(modality=self.modality, data=made.numpy(), seed=request.seed, rate_hz=self.rate_hz)
+
+    def decoding_digest(self) -> str | None:
+        """A hash of the files beside the weights that `decoded` reads; refuses those it could not use."""
+        return None
+
     def miniature(self) -> Path:
         """The weights that are shipped with this workload, where they are."""
         raise UnavailableError("ships no weights of its own", where=type(self).__name__)
@@ -112,7 +125,7 @@ class TorchWorkload(ABC):
     def inputs_digest(self, request: DenoiseRequest) -> str | None:  # noqa: ARG002
         # Asked while a run is planned: the time to refuse what could not be followed later.
         check_options(self.conditions(), self.config)
-        return files_digest(self.config)
+        return joint_digest(files_digest(self.config), self.decoding_digest())
 
     def denoise(
         self, request: DenoiseRequest, observers: Sequence[Observer], masks: MaskSet | None
@@ -128,12 +141,7 @@ class TorchWorkload(ABC):
             watched = self.layers() if observers or masking else ()
             with watching(denoiser, {layer.linear2: passing.at(layer.site) for layer in watched}):
                 batches = [self._batch(denoiser, request, first, passing) for first in self._firsts(request)]
-        return Samples(
-            modality=self.modality,
-            data=torch.cat(batches).numpy(),
-            seed=request.seed,
-            rate_hz=self.rate_hz,
-        )
+            return self.decoded(torch.cat(batches), request)
 
     # --- how it is done ---------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ def _seconds(step: str, tasks: Iterable[Task], store: ObjectStore) -> float | No
 
 
 def _memory_bytes(workload: WorkloadPlan) -> int:
-    samples = workload.request.samples
+    samples = workload.generation.samples
     largest = max(site.rows * site.columns for site in workload.sites) * samples * 4
     return largest + _profile_bytes(workload)
 

@@ -12,6 +12,7 @@ from colfw.binding import Choice
 from colfw.engine.steps.requests import request_data
 from colfw.engine.tasks import Task
 from colfw.errors import InvariantError
+from colfw.masks import MaskPolicy
 from colfw.plugins import guarded
 from colfw.protocols import DenoiseRequest
 from colfw.records import MetricSpec, WorkloadSpec
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from colfw.binding import BoundLayout, BoundMachine, BoundStudy, BoundWorkload
-    from colfw.masks import MaskPolicy
     from colfw.plugins import Registry
     from colfw.sites import Site
+    from colfw.study import Study
 
     Context = Mapping[str, Any]
 
@@ -35,15 +36,17 @@ class WorkloadPlan:
 
     bound: BoundWorkload
     request: DenoiseRequest
+    """What is profiled."""
+    generation: DenoiseRequest
+    """What is generated to be scored: as many samples or more, of which the first are those."""
     sites: tuple[Site, ...]
     weights_digest: str | None
     inputs_digest: str | None
 
-    @property
-    def denoising(self) -> dict[str, Any]:
+    def denoising(self, request: DenoiseRequest) -> dict[str, Any]:
         """What a denoising loop depends on, as plain data."""
         return {
-            "request": request_data(self.request),
+            "request": request_data(request),
             "weights_digest": self.weights_digest,
             "inputs_digest": self.inputs_digest,
         }
@@ -55,11 +58,6 @@ class WorkloadPlan:
     @property
     def title(self) -> str:
         return f"{self.bound.choice.label} seed {self.request.seed}"
-
-    @property
-    def denoising_work(self) -> float:
-        """Iterations of all samples: what the time of a denoising loop grows with."""
-        return float(self.request.iterations * self.request.samples)
 
     @property
     def runs_a_model(self) -> bool:
@@ -87,7 +85,7 @@ def _planned_workloads(bound: BoundStudy) -> Iterator[WorkloadPlan]:
     for workload in bound.workloads:
         model = workload.choice.make()
         for seed in bound.study.seeds:
-            request = DenoiseRequest(
+            generation = DenoiseRequest(
                 source=workload.source,
                 iterations=workload.iterations,
                 samples=bound.study.samples,
@@ -98,6 +96,7 @@ def _planned_workloads(bound: BoundStudy) -> Iterator[WorkloadPlan]:
                 device=bound.study.device,
                 precision=bound.study.precision,
             )
+            request = attrs.evolve(generation, samples=_profiled_samples(bound.study))
             with guarded(str(workload.choice.registered), "while it was planned"):
                 sites = tuple(model.sites(request))
                 if not sites:
@@ -105,8 +104,22 @@ def _planned_workloads(bound: BoundStudy) -> Iterator[WorkloadPlan]:
                 digest = model.weights_digest(request)
                 inputs = model.inputs_digest(request) if hasattr(model, "inputs_digest") else None
             yield WorkloadPlan(
-                bound=workload, request=request, sites=sites, weights_digest=digest, inputs_digest=inputs
+                bound=workload,
+                request=request,
+                generation=generation,
+                sites=sites,
+                weights_digest=digest,
+                inputs_digest=inputs,
             )
+
+
+def _profiled_samples(study: Study) -> int:
+    return min(study.calibration_samples or study.samples, study.samples)
+
+
+def _work(request: DenoiseRequest) -> float:
+    """Iterations of all samples: what the time of a denoising loop grows with."""
+    return float(request.iterations * request.samples)
 
 
 def _tasks_of(bound: BoundStudy, workload: WorkloadPlan) -> Iterator[Task]:
@@ -136,9 +149,9 @@ def _profile_task(bound: BoundStudy, workload: WorkloadPlan) -> Task:
         label=f"profile {workload.title}",
         payload={
             "plugins": {"workload": workload.bound.choice.identity, **observers},
-            **workload.denoising,
+            **workload.denoising(workload.request),
         },
-        work=workload.denoising_work,
+        work=_work(workload.request),
         context=workload.context,
         local=_local(workload),
     )
@@ -180,22 +193,33 @@ def _simulate_task(workload: WorkloadPlan, profile: Task, placed: Task, machine:
 def _score_tasks(bound: BoundStudy, workload: WorkloadPlan, profile: Task) -> Iterator[Task]:
     spec = workload.bound.choice.registered.record
     assert isinstance(spec, WorkloadSpec)
-    metrics = [choice for choice in bound.metrics if _suits(choice, spec)]
+    metrics = [(choice, _inputs_digest(choice)) for choice in bound.metrics if _suits(choice, spec)]
     if not metrics:
         return
+    dense = profile
+    if workload.generation != workload.request:
+        dense = _generate_task(workload, profile, MaskPolicy.dense())
+        yield dense
     for mask in _possible(bound.masks, workload):
         if mask.kind is MaskKind.DENSE:
             continue
         generated = _generate_task(workload, profile, mask)
         yield generated
-        for metric in metrics:
-            yield _score_task(workload, profile, generated, metric)
+        for metric, inputs_digest in metrics:
+            yield _score_task(workload, dense, generated, metric, inputs_digest)
 
 
 def _suits(metric: Choice, workload: WorkloadSpec) -> bool:
     spec = metric.registered.record
     assert isinstance(spec, MetricSpec)
-    return workload.modality in spec.modalities
+    return spec.suits(workload.modality)
+
+
+def _inputs_digest(metric: Choice) -> str | None:
+    """A hash of the files that a metric reads, if it reads any; what is missing is refused now."""
+    made = metric.make()
+    with guarded(str(metric.registered), "while it was planned"):
+        return made.inputs_digest() if hasattr(made, "inputs_digest") else None
 
 
 def _generate_task(workload: WorkloadPlan, profile: Task, mask: MaskPolicy) -> Task:
@@ -204,25 +228,27 @@ def _generate_task(workload: WorkloadPlan, profile: Task, mask: MaskPolicy) -> T
         label=f"generate {workload.title} {mask.label}",
         payload={
             "plugins": {"workload": workload.bound.choice.identity},
-            **workload.denoising,
+            **workload.denoising(workload.generation),
             "mask": _mask_data(mask),
         },
         needs={"profile": profile.digest},
-        work=workload.denoising_work,
+        work=_work(workload.generation),
         context={**workload.context, "mask": mask.label},
         local=_local(workload),
     )
 
 
-def _score_task(workload: WorkloadPlan, profile: Task, generated: Task, metric: Choice) -> Task:
+def _score_task(
+    workload: WorkloadPlan, dense: Task, generated: Task, metric: Choice, inputs_digest: str | None
+) -> Task:
     spec = metric.registered.record
     assert isinstance(spec, MetricSpec)
     return Task(
         step="score",
         label=f"score {generated.label.removeprefix('generate ')} by {metric.label}",
-        payload={"plugins": {"metric": metric.identity}},
-        needs={"dense": profile.digest, "masked": generated.digest},
-        work=float(workload.request.samples),
+        payload={"plugins": {"metric": metric.identity}, "inputs_digest": inputs_digest},
+        needs={"dense": dense.digest, "masked": generated.digest},
+        work=float(workload.generation.samples),
         context={
             **generated.context,
             "metric": metric.label,
@@ -233,7 +259,7 @@ def _score_task(workload: WorkloadPlan, profile: Task, generated: Task, metric: 
 
 
 def _mask_data(mask: MaskPolicy) -> dict[str, Any]:
-    return {"kind": str(mask.kind), "value": mask.value}
+    return {"kind": str(mask.kind), "value": mask.value, "over_time": str(mask.over_time)}
 
 
 def report_task(plan: Plan, finished: Sequence[Task], registry: Registry) -> Task:

@@ -80,6 +80,7 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
     with _closing(directory, manifest):
         results = _perform_all(plan, registry, store, options, broadcast)
         tables = _deliver(directory, bound, store, results)
+        hidden = _show_samples(directory, bound, store, results) if bound.study.output.samples else ()
         _write_errors(directory, results)
     manifest = evolve(
         manifest,
@@ -93,7 +94,7 @@ def run_study(bound: BoundStudy, registry: Registry, options: RunOptions, displa
         directory=directory,
         manifest=manifest,
         results=results,
-        notices=(*broadcast.notices, *_report_notices(store, results), *_damaged(store)),
+        notices=(*broadcast.notices, *_report_notices(store, results), *hidden, *_damaged(store)),
     )
 
 
@@ -156,6 +157,16 @@ def _deliver(
         if bound.study.output.samples and SAMPLES_FILE in stored.files:
             directory.add_file(stored.file(SAMPLES_FILE), f"samples/{_slug(result.task)}.safetensors")
     return tables
+
+
+def _show_samples(
+    directory: RunDirectory, bound: BoundStudy, store: ObjectStore, results: Sequence[TaskResult]
+) -> tuple[str, ...]:
+    from colfw.engine.showing import show_samples  # noqa: PLC0415  (only where pictures are asked for)
+
+    usable = ((result.task, _stored(store, result.task)) for result in results if result.usable)
+    limit = bound.study.output.shown_samples
+    return tuple(show_samples(directory.path / "samples", usable, limit=limit))
 
 
 def _deliver_report(directory: RunDirectory, stored: StoredObject) -> dict[str, str]:

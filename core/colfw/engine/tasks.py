@@ -50,7 +50,7 @@ _NOUNS = tuple(
     f"colfw.{name}" for name in ("sites", "thresholds", "arrayfile", "folding", "profile", "samples")
 )
 _MASKS = (*_NOUNS, "colfw.masks")
-_DENOISING = "checkpoints conditioning encoders masking noise pickles weights workload"
+_DENOISING = "checkpoints conditioning decoding encoders masking noise pickles weights workload"
 _DENOISERS = ("colfw.observing.hooks", *(f"colfw.denoising.{name}" for name in _DENOISING.split()))
 """What workloads of torch are made of: a plugin's fingerprint covers its own files only."""
 _MACHINES = (*_MASKS, "colfw.placement", "colfw.program", "colfw.timing", "colfw.dram.counts")
@@ -90,7 +90,7 @@ STEPS: Mapping[str, Step] = {
     "score": Step(
         stage=StageName.SCORE,
         function="colfw.engine.steps.scoring:score",
-        code=_MASKS,
+        code=(*_MASKS, *_DENOISERS, "colfw.features", "colfw.resampling"),
         unit="samples",
     ),
     "report": Step(
@@ -102,6 +102,7 @@ STEPS: Mapping[str, Step] = {
             "colfw.report.schemas",
             "colfw.report.build",
             "colfw.report.evidence",
+            "colfw.report.trade_off",
             *_FIGURES,
             "colfw.report.html",
             "colfw.store.tables",

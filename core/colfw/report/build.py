@@ -33,6 +33,7 @@ from colfw.masks import (
 from colfw.placement import Placement
 from colfw.profile import ActivationProfile
 from colfw.report.schemas import SCHEMAS
+from colfw.report.trade_off import trade_offs
 from colfw.store.tables import Table
 from colfw.timing import NOTHING, Timing
 from colfw.vocabulary import MaskKind
@@ -122,7 +123,8 @@ def build_tables(sources: Sources) -> dict[str, Table]:
         "traffic": _traffic_rows(sources),
         "totals": (totals := list(_total_rows(sources))),
         "reductions": _reduction_rows(sources, totals),
-        "scores": _score_rows(sources),
+        "scores": (scores := list(_score_rows(sources))),
+        "trade_off": trade_offs(scores, totals),
     }
     tables = {name: Table(SCHEMAS[name], list(found)) for name, found in rows.items()}
     _check_masks_agree(tables)
@@ -507,7 +509,7 @@ def _score_rows(sources: Sources) -> Iterator[Row]:
             "interval_low": found.get("interval_low"),
             "interval_high": found.get("interval_high"),
             "samples": found.get("samples"),
-            "note": found.get("unavailable"),
+            "note": found.get("note"),
         }
 
 

@@ -402,15 +402,40 @@ SCORES: Final = TableSchema(
         Column("interval_low", "real", "see unit", "Lower end of the confidence interval", nullable=True),
         Column("interval_high", "real", "see unit", "Upper end of the confidence interval", nullable=True),
         Column("samples", "integer", "samples", "Samples compared; null where none were", nullable=True),
-        Column("note", "text", "name", "Why there is no value; null where there is one", nullable=True),
+        Column("note", "text", "name", "Why there is no value, or what to know of it", nullable=True),
     ),
 )
+
+TRADE_OFF: Final = TableSchema(
+    name="trade_off",
+    meaning="What quality costs: each score beside the cycles that its mask saves on each machine.",
+    key=("workload", "seed", "machine", "layout", "mask", "metric"),
+    columns=(
+        _WORKLOAD, _SEED, _EVIDENCE, _ROWS_CONVENTION, _MACHINE, _LAYOUT, _MASK, _MASK_DIGEST,
+        Column("sweep", "text", "name", "What is swept by masks of this kind: tau, rho or eta"),
+        _share("cycle_reduction", "1 - core_cycles / core cycles of the baseline"),
+        Column("metric", "text", "name", "The metric, as the study calls it"),
+        Column("value", "real", "see unit", "The score"),
+        Column("unit", "text", "name", "The unit of value"),
+        Column("direction", "text", "name", "Which way the metric gets better"),
+        Column("interval_low", "real", "see unit", "Lower end of the confidence interval", nullable=True),
+        Column("interval_high", "real", "see unit", "Upper end of the confidence interval", nullable=True),
+        Column("best", "flag", "name", "Whether no other mask or layout saves as much at as good a score"),
+        Column(
+            "beyond_cliff",
+            "flag",
+            "name",
+            "Whether quality has broken down since the mask before: the step costs at least three times as"
+            " much quality per cycle saved as the median of the sweep's others, beyond both intervals",
+        ),
+    ),
+)  # fmt: skip
 
 SCHEMAS: Final[Mapping[str, TableSchema]] = {
     schema.name: schema
     for schema in (
         SITES, PROFILES, SPARSITY, CALIBRATION, REGIMES, PLACEMENTS, TOTALS, REDUCTIONS,
-        TRAFFIC, TIMING, MEMORY_CHANNELS, SCORES, COMPARISON,
+        TRAFFIC, TIMING, MEMORY_CHANNELS, SCORES, TRADE_OFF, COMPARISON,
     )
 }  # fmt: skip
 """Every table by its name."""

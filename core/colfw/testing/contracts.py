@@ -34,7 +34,7 @@ from colfw.study import study_from
 from colfw.testing.ffn import Network, Storage, expected, run_ffn
 from colfw.testing.ideal_memory import IdealMemory
 from colfw.testing.strategies import flags, graded_profiles, observed_masks, programs
-from colfw.vocabulary import Kind, Reuse
+from colfw.vocabulary import Direction, Kind, Reuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -565,16 +565,22 @@ class MemoryContract:
 
 
 class MetricContract:
-    """A metric gives equal sets its best value, and cares for nothing that does not matter."""
+    """A metric gives equal sets its best value, worse sets worse ones, and cares for nothing else."""
 
-    identity_value: float = 0.0
-    """What it gives two equal sets."""
+    identity_value: float | None = 0.0
+    """What it gives two equal sets; None for one that judges the masked set and compares it with nothing."""
+    direction: Direction = Direction.LOWER
+    """As its record says."""
     symmetric: bool = False
     """Whether dense and masked may change places."""
     order_invariant: bool = True
     """Whether the order of samples, the same in both sets, does not matter."""
+    noise_levels: tuple[float, ...] = (0.02, 0.1, 0.5)
+    """Standard deviations of noise that make samples worse and worse; none if noise says nothing to it."""
     relative_tolerance: float = 1e-9
     """Of values that should be equal and are computed in another order."""
+    absolute_tolerance: float = 1e-12
+    """The same, near zero."""
 
     @pytest.fixture
     def metric(self) -> Metric:
@@ -586,25 +592,54 @@ class MetricContract:
         """A few dense samples of a modality that it is for."""
         raise NotImplementedError
 
+    def metric_in_batches(self, batch_samples: int) -> Metric:  # noqa: ARG002  (of those that have batches)
+        """The metric, looking at so many samples at once, if that can be chosen."""
+        pytest.skip("has no batches")
+
+    def noisy(self, dense: Samples, deviation: float) -> Samples:
+        """The samples, and their other forms, with noise added: the same noise at every level, scaled."""
+        generator = np.random.default_rng(0)
+
+        def with_noise(array: NDArray[Any]) -> NDArray[Any]:
+            return (array + deviation * generator.standard_normal(array.shape)).astype(array.dtype)
+
+        views = {name: with_noise(array) for name, array in dense.views.items()}
+        return evolve(dense, data=with_noise(dense.data), views=views)
+
     @pytest.fixture
     def masked(self, dense: Samples) -> Samples:
         """The same with a little noise."""
-        noise = np.random.default_rng(0).normal(0, 0.1, dense.data.shape)
-        return evolve(dense, data=(dense.data + noise).astype(dense.data.dtype))
+        return self.noisy(dense, 0.1)
 
     def _same(self, one: float, other: float) -> bool:
-        return one == pytest.approx(other, rel=self.relative_tolerance)
+        return one == pytest.approx(other, rel=self.relative_tolerance, abs=self.absolute_tolerance)
 
     def test_equal_sets_get_the_best_value(self, metric: Metric, dense: Samples) -> None:
         """Nothing is nearer to a set than the set itself."""
+        if self.identity_value is None:
+            pytest.skip("compares nothing")
         assert self._same(metric.score(dense, dense).value, self.identity_value)
 
     def test_other_sets_get_another_value(self, metric: Metric, dense: Samples, masked: Samples) -> None:
-        """Noise is noticed, the same way each time, over all samples."""
+        """Noise is noticed, over all samples."""
         score = metric.score(dense, masked)
-        assert not self._same(score.value, self.identity_value)
-        assert score.value == metric.score(dense, masked).value
-        assert score.samples == dense.data.shape[0]
+        assert not self._same(score.value, metric.score(dense, dense).value)
+        assert score.samples == len(dense)
+
+    def test_equal_sets_are_scored_equally(self, metric: Metric, dense: Samples, masked: Samples) -> None:
+        """Value and interval are the same each time, and no sample is changed by being looked at."""
+        before = [each.to_bytes() for each in (dense, masked)]
+        assert metric.score(dense, masked) == metric.score(dense, masked)
+        assert [each.to_bytes() for each in (dense, masked)] == before
+
+    def test_more_noise_is_never_better(self, metric: Metric, dense: Samples) -> None:
+        """The value gets worse, in its own direction, as samples get worse."""
+        if not self.noise_levels:
+            pytest.skip("noise says nothing to it")
+        values = [metric.score(dense, self.noisy(dense, level)).value for level in self.noise_levels]
+        best_first = sorted(values, reverse=self.direction is Direction.HIGHER)
+        assert values == best_first
+        assert values[0] != values[-1]
 
     def test_symmetry_where_it_is_promised(self, metric: Metric, dense: Samples, masked: Samples) -> None:
         """A symmetric metric gives the same value both ways round."""
@@ -617,8 +652,16 @@ class MetricContract:
         """Pairs may come in any order."""
         if not self.order_invariant:
             pytest.skip("the order of samples matters to it")
-        turned = [evolve(each, data=each.data[::-1].copy()) for each in (dense, masked)]
+        turned = [each.at(np.arange(len(each))[::-1]) for each in (dense, masked)]
         assert self._same(metric.score(*turned).value, metric.score(dense, masked).value)
+
+    @pytest.mark.parametrize("batch_samples", [1, 2, 3])
+    def test_batches_do_not_matter(
+        self, metric: Metric, dense: Samples, masked: Samples, batch_samples: int
+    ) -> None:
+        """How many samples are looked at together is a matter of memory and speed alone."""
+        in_batches = self.metric_in_batches(batch_samples)
+        assert self._same(in_batches.score(dense, masked).value, metric.score(dense, masked).value)
 
 
 class ObserverContract:

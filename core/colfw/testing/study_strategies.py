@@ -18,7 +18,7 @@ from colfw.study import (
     Study,
     WorkloadChoice,
 )
-from colfw.vocabulary import MaskKind, Precision, Reuse, SourceKind
+from colfw.vocabulary import MaskKind, OverTime, Precision, Reuse, SourceKind
 
 _WORD = st.text(alphabet=string.ascii_lowercase + string.digits, min_size=1, max_size=6)
 
@@ -110,12 +110,14 @@ def studies(draw: st.DrawFn) -> Study:
         workloads=draw(_distinct(workload_choices(), min_size=1)),
         iterations=draw(st.none() | st.integers(min_value=1, max_value=2**31)),
         samples=draw(st.integers(min_value=1, max_value=2**31)),
+        calibration_samples=draw(st.none() | st.integers(min_value=1, max_value=2**31)),
         seeds=draw(_distinct(st.integers(min_value=0, max_value=2**63 - 1), min_size=1)),
         thresholds=draw(thresholds()),
         target_hot_ratios=draw(_distinct(st.floats(min_value=0, max_value=1))),
         target_element_ratios=draw(_distinct(st.floats(min_value=0, max_value=1))),
         metrics=draw(_distinct(plugin_choices())),
         mask_reuse=draw(st.sampled_from(Reuse)),
+        mask_over_time=draw(st.sampled_from(OverTime)),
         device=draw(st.sampled_from(["cpu", "cuda", "cuda:1"])),
         precision=draw(st.sampled_from(Precision)),
         source=draw(sources()),

@@ -23,6 +23,8 @@ _REPRODUCTIONS = (
     ("fig11", "reductions:fig11", "Figure 11: cycle reduction with one threshold"),
     ("fig12", "reductions:fig12", "Figure 12: cycle reduction with a threshold a layer"),
     ("fig13", "reductions:fig13", "Figure 13: both beside each other at the operating point"),
+    ("fig14", "quality:fig14", "Figure 14: loss of quality against cycles saved"),
+    ("fig15", "quality:fig15", "Figure 15: loss of quality over thresholds"),
 )
 """Name, what makes it, and a line to read."""
 
@@ -35,6 +37,13 @@ def colfw_experiments() -> Iterator[ExperimentSpec]:
         api_version=1,
         group="tour",
         factory="colfw_experiments.tour:Tour",
+    )
+    yield ExperimentSpec(
+        name="trade-off",
+        summary="Quality of the miniatures against cycles saved, over thresholds and target ratios",
+        api_version=1,
+        group="trade-off",
+        factory="colfw_experiments.trade_off:TradeOff",
     )
     for name, factory, summary in _REPRODUCTIONS:
         yield ExperimentSpec(

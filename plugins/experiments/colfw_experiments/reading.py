@@ -79,6 +79,16 @@ class Found:
         found = self.total(workload, machine, layout, mask)
         return None if found is None or found["cycle_reduction"] is None else 100 * found["cycle_reduction"]
 
+    # --- quality --------------------------------------------------------------------------------
+
+    @cached_property
+    def _scores(self) -> dict[tuple[str, ...], Row]:
+        return _first(self._rows("scores"), ("workload", "metric", "mask"))
+
+    def score(self, workload: str, metric: str, mask: str) -> Row | None:
+        """What a metric found of masked samples, or why it found nothing."""
+        return self._scores.get((workload, metric, mask))
+
     # --- activations ----------------------------------------------------------------------------
 
     @cached_property

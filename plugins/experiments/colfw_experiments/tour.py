@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 ITERATIONS = 8
+SAMPLES = 4
+"""Of the miniatures: enough for metrics of pairs, whose mean then has an interval."""
 
 
 class Tour:
@@ -35,10 +37,12 @@ class Tour:
         return {
             "workloads": [*miniatures, *seven_published()],
             "iterations": ITERATIONS,
+            "samples": SAMPLES,
             "thresholds": [OPERATING_POINT],
             "target_hot_ratios": [OPERATING_POINT],
             "target_element_ratios": [],
             "profile": {"grid": GRID},
+            "metrics": ["psnr", {"name": "ssim", "preset": "scikit-image"}],
             "layouts": ["row-major", "uniform-hot-cold", "per-layer-hot-cold"],
             "machines": [dict(PAPER), dict(REFERENCE)],
         }

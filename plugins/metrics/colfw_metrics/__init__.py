@@ -1,1 +1,123 @@
 """Quality metrics: dense against masked output, one file a metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colfw import hookimpl
+from colfw.records import MetricSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HIGHER, _LOWER = "higher is better", "lower is better"
+_CLIP = "a CLIP folder in transformers' layout, such as openai/clip-vit-large-patch14 of huggingface.co"
+
+
+@hookimpl
+def colfw_metrics() -> Iterator[MetricSpec]:
+    yield from _of_images()
+    yield from _of_video_and_sound()
+
+
+def _of_images() -> Iterator[MetricSpec]:
+    yield MetricSpec(
+        name="psnr",
+        summary="Peak signal-to-noise ratio of masked images against dense ones, mean over images",
+        api_version=1,
+        factory="colfw_metrics.psnr:Psnr",
+        config="colfw_metrics.image_options:PsnrConfig",
+        presets={"pooled": {"pooling": "pooled"}},
+        direction=_HIGHER,
+        unit="dB",
+        modalities=("image", "video"),
+    )
+    yield MetricSpec(
+        name="ssim",
+        summary="Structural similarity of masked images with dense ones, mean over images",
+        api_version=1,
+        factory="colfw_metrics.ssim:Ssim",
+        config="colfw_metrics.image_options:SsimConfig",
+        presets={name: {"convention": name} for name in ("wang", "torchmetrics", "scikit-image")},
+        direction=_HIGHER,
+        unit="1",
+        modalities=("image", "video"),
+    )
+    yield MetricSpec(
+        name="lpips",
+        summary="LPIPS v0.1: distance of masked images from dense ones as a network sees it",
+        api_version=1,
+        factory="colfw_metrics.lpips:Lpips",
+        config="colfw_metrics.image_options:LpipsConfig",
+        presets={"vgg": {"network": "vgg"}, "alex": {"network": "alex"}},
+        direction=_LOWER,
+        unit="1",
+        modalities=("image", "video"),
+        weights=(
+            "vgg: torchvision's vgg16-397923af.pth, from download.pytorch.org/models",
+            "alex: torchvision's alexnet-owt-7be5be79.pth, from download.pytorch.org/models",
+        ),
+    )
+    yield MetricSpec(
+        name="clip-score",
+        summary="How well masked images follow their prompts, as CLIP sees it; compare with the dense set's",
+        api_version=1,
+        factory="colfw_metrics.clip_score:ClipScore",
+        config="colfw_metrics.image_options:ClipScoreConfig",
+        presets={name: {"convention": name} for name in ("torchmetrics", "hessel")},
+        direction=_HIGHER,
+        unit="1",
+        modalities=("image", "video"),
+        weights=(_CLIP,),
+    )
+    yield MetricSpec(
+        name="clip-image-similarity",
+        summary="Mean cosine of CLIP's embeddings of a dense image and its masked one",
+        api_version=1,
+        factory="colfw_metrics.clip_score:ClipImageSimilarity",
+        config="colfw_metrics.image_options:ClipConfig",
+        direction=_HIGHER,
+        unit="1",
+        modalities=("image", "video"),
+        weights=(_CLIP,),
+    )
+
+
+def _of_video_and_sound() -> Iterator[MetricSpec]:
+    yield MetricSpec(
+        name="fvd",
+        summary="Frechet distance between what I3D sees in dense and in masked videos",
+        api_version=1,
+        factory="colfw_metrics.fvd:Fvd",
+        config="colfw_metrics.media_options:FvdConfig",
+        presets={name: {"frames": name} for name in ("original", "tats", "videogpt")},
+        direction=_LOWER,
+        unit="1",
+        modalities=("video",),
+        weights=("i3d_pretrained_400.pt, published with VideoGPT and TATS (github.com/songweige/TATS)",),
+        minimum_samples=2,
+    )
+    yield MetricSpec(
+        name="fad",
+        summary="Frechet distance between what VGGish hears in dense and in masked sound",
+        api_version=1,
+        factory="colfw_metrics.fad:Fad",
+        config="colfw_metrics.media_options:FadConfig",
+        presets={name: {"windows": name} for name in ("adjacent", "overlapping")},
+        direction=_LOWER,
+        unit="1",
+        modalities=("audio",),
+        weights=("vggish-10086976.pth, from github.com/harritaylor/torchvggish/releases",),
+        minimum_samples=2,
+    )
+    yield MetricSpec(
+        name="pesq",
+        summary="How good masked sound is beside dense sound, as listeners of speech would rate it",
+        api_version=1,
+        factory="colfw_metrics.pesq:Pesq",
+        config="colfw_metrics.media_options:PesqConfig",
+        presets={name: {"band": name} for name in ("narrow", "wide")},
+        direction=_HIGHER,
+        unit="MOS-LQO",
+        modalities=("audio",),
+    )

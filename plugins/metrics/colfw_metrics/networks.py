@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from colfw.denoising.checkpoints import CheckpointLayout, digest, load_into, read_checkpoint
 from colfw.denoising.weights import without_initialisation
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from colfw.denoising.checkpoints import State
     from colfw_metrics.config import NetworkConfig
 
 
@@ -33,6 +35,8 @@ class Architecture:
     released: str
     """What the user gives as `weights`: the file's name and where it is published."""
     layout: CheckpointLayout = field(factory=CheckpointLayout)
+    parts: tuple[str, ...] = ()
+    """Children of the network whose weights the file holds apart, each under its name."""
 
 
 @frozen(kw_only=True)
@@ -56,16 +60,22 @@ class NetworkExtractor:
 
     @property
     def _device(self) -> str:
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        return self.device
+        return chosen_device(self.device)
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
         network = _loaded(self.architecture, self.weights, digest(self.weights), self._device)
-        with torch.no_grad():
-            features = self.look(network, torch.as_tensor(batch).to(self._device))
+        # TensorFloat-32, which a GPU takes for convolutions unless told otherwise, keeps ten bits.
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            features = self.look(network, torch.from_numpy(np.array(batch)).to(self._device))
         found: NDArray[Any] = features.float().cpu().numpy()
         return found
+
+
+def chosen_device(device: str) -> str:
+    """Where a network runs that may choose: `auto` is a GPU where there is one."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
 
 
 def extractor(
@@ -105,6 +115,17 @@ def _loaded(architecture: Architecture, weights: Path, content: str, device: str
     """The network, kept for the process: a sweep asks for it once a mask. `content` is part of the key."""
     with without_initialisation():
         network = architecture.build()
-    checkpoint = read_checkpoint(weights, architecture.layout)
-    load_into(network, checkpoint.state, architecture.layout, where=str(weights))
+    load_into(network, _state(architecture, weights), architecture.layout, where=str(weights))
     return network.eval().requires_grad_(requires_grad=False).to(device)
+
+
+def _state(architecture: Architecture, weights: Path) -> State:
+    if not architecture.parts:
+        return read_checkpoint(weights, architecture.layout).state
+    state: dict[str, Tensor] = {}
+    for part in architecture.parts:
+        # Converted to a flat file, the keys of a part begin with its name.
+        layout = evolve(architecture.layout, nesting=(part,), prefixes=(f"{part}.", ""))
+        found = read_checkpoint(weights, layout).state
+        state.update({f"{part}.{key}": tensor for key, tensor in found.items()})
+    return state

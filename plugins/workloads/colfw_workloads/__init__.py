@@ -24,7 +24,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
         config="colfw_workloads.options:DitOptions",
         presets={"tiny": {"latent_size": 16, "width": 96, "depth": 4, "heads": 4, "classes": 10}},
         group="pure_transformer",
-        modality="image-latent",
+        modality="image",
         sources=_PUBLISHED,
         checkpoint_formats=("DiT-XL-2-256x256.pt", "a diffusers transformer folder"),
     )
@@ -44,7 +44,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
             }
         },
         group="unet_transformer",
-        modality="image-latent",
+        modality="image",
         sources=_PUBLISHED,
         checkpoint_formats=("a diffusers unet folder", "sd-v1-4.ckpt"),
     )
@@ -66,7 +66,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
             }
         },
         group="unet_transformer",
-        modality="video-latent",
+        modality="video",
         sources=_PUBLISHED,
         checkpoint_formats=("base_512_v2/model.ckpt",),
     )
@@ -80,7 +80,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
             "tiny": {"latent_width": 16, "width": 32, "heads": 4, "context_tokens": 7, "context_width": 48}
         },
         group="unet_transformer",
-        modality="audio-latent",
+        modality="audio",
         sources=_PUBLISHED,
         checkpoint_formats=("maa1_full.ckpt",),
     )
@@ -104,7 +104,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
         config="colfw_workloads.options:MldOptions",
         presets={"tiny": {"width": 32, "hidden": 128, "depth": 3, "text_width": 24}},
         group="motion_transformer",
-        modality="motion-latent",
+        modality="motion",
         sources=_PUBLISHED,
         checkpoint_formats=("1222_mld_humanml3d_FID041.ckpt",),
     )
@@ -148,7 +148,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
             }
         },
         group="pure_transformer",
-        modality="image-latent",
+        modality="image",
         iterations=28,
         sources=("checkpoint", "random"),
         checkpoint_formats=("a diffusers transformer folder",),
@@ -170,7 +170,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
             }
         },
         group="unet_transformer",
-        modality="image-latent",
+        modality="image",
         iterations=4,
         sources=("checkpoint", "random"),
         checkpoint_formats=("a diffusers unet folder",),
@@ -182,7 +182,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
         factory="colfw_workloads.miniatures.transformer:DigitsDit",
         config="colfw_workloads.miniature_options:MiniatureOptions",
         group="pure_transformer",
-        modality="digits",
+        modality="image/digits",
         sources=("miniature", "checkpoint", "random"),
     )
     yield WorkloadSpec(
@@ -192,7 +192,7 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
         factory="colfw_workloads.miniatures.unet:DigitsUnet",
         config="colfw_workloads.miniature_options:MiniatureOptions",
         group="unet_transformer",
-        modality="digits",
+        modality="image/digits",
         sources=("miniature", "checkpoint", "random"),
     )
     yield WorkloadSpec(
@@ -202,6 +202,6 @@ def colfw_workloads() -> Iterator[WorkloadSpec]:
         factory="colfw_workloads.miniatures.motion:Walker",
         config="colfw_workloads.miniature_options:MiniatureOptions",
         group="motion_transformer",
-        modality="motion",
+        modality="motion/walker",
         sources=("miniature", "checkpoint", "random"),
     )

@@ -20,6 +20,7 @@ from colfw.denoising.workload import Condition, Layer
 from colfw.errors import StoreError
 from colfw.sites import Ffn, Site
 from colfw.vocabulary import RowConvention
+from colfw_workloads.autoencoder import ImageLatents
 from colfw_workloads.samplers import ddpm, guidance, last
 from colfw_workloads.samplers.schedules import Schedule
 from colfw_workloads.sizes import require
@@ -269,11 +270,10 @@ def _with_joined_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
 # --- the workload -------------------------------------------------------------------------------------
 
 
-class DitXl2(StudiedWorkload):
+class DitXl2(ImageLatents, StudiedWorkload):
     """Fifty steps of DDPM, respaced, with guidance: as the official `sample.py`."""
 
     name = "dit-xl-2"
-    modality = "image-latent"
     checkpoint_layout = CheckpointLayout(
         nesting=("ema",),  # what the official train.py saves; the released file is not nested
         computed=("pos_embed",),

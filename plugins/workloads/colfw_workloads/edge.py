@@ -11,12 +11,16 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from attrs import evolve
 from torch import nn
 from torch.nn import functional
 
+from colfw.denoising.checkpoints import file_digest, read_checkpoint
 from colfw.denoising.workload import CheckpointLayout, Condition, Layer
 from colfw.errors import StudyError
 from colfw.sites import Ffn, Site
+from colfw.vocabulary import SourceKind
+from colfw_workloads import dance, skeleton
 from colfw_workloads.samplers import edge as sampler
 from colfw_workloads.samplers import guidance, last
 from colfw_workloads.samplers.schedules import Schedule
@@ -28,10 +32,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from colfw.denoising.workload import Generation
+    from colfw.protocols import DenoiseRequest
+    from colfw.samples import Samples
     from colfw_workloads.options import EdgeOptions
     from colfw_workloads.samplers import Predict
 
-FEATURES = 151
+FEATURES = dance.FEATURES
 """Of a pose: 4 foot contacts, the root's position (3) and 24 joint rotations of 6 numbers each."""
 MUSIC_LAYERS = 2
 """Layers of the encoder of music."""
@@ -205,7 +211,9 @@ class DecoderStack(nn.Module):
 
 
 class Edge(StudiedWorkload):
-    """Music to dance; a sample is one dance `[windows, frames, 151]`, normalised as in training.
+    """Music to dance; the loop makes dances `[windows, frames, 151]`, normalised as in training.
+
+    Where a checkpoint tells how, and a skeleton is given, samples are positions of joints.
 
     With more than one window the dance is made as the official code's `long` mode makes it: guidance grows
     over the first half of the iterations, and each window begins with the second half of the one before.
@@ -213,7 +221,7 @@ class Edge(StudiedWorkload):
 
     config: EdgeOptions
     name = "edge"
-    modality: ClassVar[str] = "motion"
+    modality: ClassVar[str] = "motion-features"
     rate_hz: ClassVar[float | None] = 30.0  # frames a second of EDGE's training data
     checkpoint_layout: ClassVar[CheckpointLayout] = CheckpointLayout(
         nesting=("ema_state_dict",),
@@ -292,6 +300,30 @@ class Edge(StudiedWorkload):
                 guided, start, schedule=schedule, noise=noise, steps=run.iterations, windows=windows
             )
         return last(loop).reshape(run.samples, windows, frames, FEATURES)
+
+    def decoding_digest(self) -> str | None:
+        if self.config.skeleton is None:
+            return None
+        dance.offsets_in(self.config.skeleton)
+        return file_digest(self.config.skeleton)
+
+    def decoded(self, made: Tensor, request: DenoiseRequest) -> Samples:
+        samples = super().decoded(made, request)
+        if self.config.skeleton is None or request.source is not SourceKind.CHECKPOINT:
+            return samples
+        offsets = dance.offsets_in(self.config.skeleton)
+        features = self._normalisation(request).in_units(made)
+        return evolve(
+            samples,
+            modality="motion",
+            data=dance.joints(features, offsets).numpy(),
+            bones=skeleton.bones(len(offsets)),
+        )
+
+    def _normalisation(self, request: DenoiseRequest) -> dance.Normalisation:
+        assert request.checkpoint is not None
+        extras = read_checkpoint(request.checkpoint, self.checkpoint_layout).extras
+        return dance.Normalisation.of(extras.get("normalizer"), where=str(request.checkpoint))
 
     def _scale(self, iterations: int) -> float | list[float]:
         scale = self.config.guidance_scale

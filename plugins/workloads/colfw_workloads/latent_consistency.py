@@ -12,8 +12,9 @@ import torch
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 
 from colfw.denoising.checkpoints import CheckpointLayout
-from colfw.denoising.workload import Condition, TorchWorkload
+from colfw.denoising.workload import Condition
 from colfw_workloads import stable_diffusion
+from colfw_workloads.autoencoder import ImageLatents
 from colfw_workloads.samplers import at, last
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from colfw_workloads.samplers import Noise, Predict
 
 
-class LatentConsistency(TorchWorkload):
+class LatentConsistency(ImageLatents):
     """Text to image; each iteration goes all the way to an image, and back to less noise than before."""
 
-    modality = "image-latent"
     checkpoint_layout = CheckpointLayout()
     config: LatentConsistencyOptions
 

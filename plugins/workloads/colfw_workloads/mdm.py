@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
+from attrs import evolve
 from torch import nn
 
 from colfw.denoising.workload import CheckpointLayout, Condition, Layer
 from colfw.errors import StudyError
 from colfw.sites import Ffn, Site
+from colfw_workloads import humanml3d, skeleton
 from colfw_workloads.samplers import ddpm, guidance, last
 from colfw_workloads.samplers.schedules import Schedule
 from colfw_workloads.studied import StudiedWorkload
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from colfw.denoising.workload import Generation
+    from colfw.protocols import DenoiseRequest
+    from colfw.samples import Samples
     from colfw_workloads.options import MdmOptions
     from colfw_workloads.samplers import Predict
 
@@ -92,12 +97,16 @@ class TimestepToken(nn.Module):
 
 
 class Mdm(StudiedWorkload):
-    """Text to motion on HumanML3D; samples are `[263, 1, frames]`, normalised as in training."""
+    """Text to motion on HumanML3D.
+
+    The loop makes features `[263, 1, frames]`, normalised as in training. With the statistics that they were
+    normalised with, samples are positions of joints, and the features in units are the view `humanml3d`.
+    """
 
     config: MdmOptions
     name = "mdm"
-    modality: ClassVar[str] = "motion"
-    rate_hz: ClassVar[float | None] = 20.0  # frames a second of HumanML3D
+    modality: ClassVar[str] = "motion-features"
+    rate_hz: ClassVar[float | None] = humanml3d.RATE_HZ
     checkpoint_layout: ClassVar[CheckpointLayout] = CheckpointLayout(
         # A release is the bare state dict; newer trainings hold it under "model", averaged under "model_avg".
         nesting=("model_avg", "model"),
@@ -168,12 +177,36 @@ class Mdm(StudiedWorkload):
         )
         return last(loop)
 
+    def decoding_digest(self) -> str | None:
+        statistics = self.config.statistics
+        return None if statistics is None else humanml3d.statistics_digest(statistics)
+
+    def decoded(self, made: Tensor, request: DenoiseRequest) -> Samples:
+        samples = super().decoded(made, request)
+        if self.config.statistics is None:
+            return samples
+        features = humanml3d.in_units(made.squeeze(2).transpose(1, 2), self.config.statistics)
+        return evolve(
+            samples,
+            modality="motion",
+            data=humanml3d.joints(features).numpy(),
+            lengths=np.full(len(made), self.config.frames, np.int64),
+            views={"humanml3d": features.numpy()},
+            bones=skeleton.bones(humanml3d.JOINTS),
+        )
+
 
 def _check_sizes(config: MdmOptions) -> None:
     """Refuse numbers that make no MDM, before anything is built."""
     where = "options of mdm"
     if config.width % config.heads or config.width % 2:
         raise StudyError("width must be even and a multiple of heads", where=where)
+    if config.statistics is not None and config.features != humanml3d.FEATURES:
+        raise StudyError(
+            f"statistics are of the {humanml3d.FEATURES} features of HumanML3D; this model has"
+            f" {config.features}",
+            where=where,
+        )
     if max(config.frames + 1, config.diffusion_steps) > POSITIONS:
         raise StudyError(
             f"frames and diffusion_steps must fit into a table of {POSITIONS} positions", where=where

@@ -6,6 +6,8 @@ the preset `tiny` of each workload is the same architecture at a size for a firs
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003  (cattrs resolves annotations)
+
 from attrs import field, frozen
 
 from colfw.denoising.options import DenoiserOptions, PromptedOptions
@@ -25,6 +27,9 @@ class DitOptions(DenoiserOptions):
     labels: tuple[int, ...] = ()
     """Classes to draw, one a sample, repeated in turn; without them they are drawn from the seed."""
     guidance_scale: float = field(default=4.0, validator=non_negative)
+    decoder: Path | None = None
+    """What makes images of the latents: a folder of diffusers' `AutoencoderKL`. Without it, samples are
+    latents."""
 
 
 @frozen(kw_only=True)
@@ -36,6 +41,9 @@ class UnetOptions(PromptedOptions):
     heads: int = field(default=8, validator=positive)
     context_tokens: int = field(default=77, validator=positive)
     context_width: int = field(default=768, validator=positive)
+    decoder: Path | None = None
+    """What makes images of the latents: a folder of diffusers' `AutoencoderKL`, or an original checkpoint
+    that holds one, such as `sd-v1-4.ckpt`. Without it, samples are latents."""
 
 
 @frozen(kw_only=True)
@@ -74,6 +82,9 @@ class VideoCrafterOptions(PromptedOptions):
     context_width: int = field(default=1024, validator=positive)
     fps: int = field(default=28, validator=positive)
     guidance_scale: float = field(default=12.0, validator=non_negative)
+    decoder: Path | None = None
+    """What makes frames of the latents: the released checkpoint, which holds an autoencoder too, or a folder
+    of diffusers' `AutoencoderKL`. Without it, samples are latents."""
 
 
 @frozen(kw_only=True)
@@ -89,6 +100,9 @@ class MdmOptions(PromptedOptions):
     diffusion_steps: int = field(default=50, validator=positive)
     """50: the released 50-step model; 1000: the 1000-step model, respaced to the iterations of the study."""
     guidance_scale: float = field(default=2.5, validator=non_negative)
+    statistics: Path | None = None
+    """The folder of HumanML3D's `Mean.npy` and `Std.npy`, which turn features into positions of joints.
+    Without it, samples are features."""
 
 
 @frozen(kw_only=True)
@@ -116,6 +130,10 @@ class EdgeOptions(DenoiserOptions):
     heads: int = field(default=8, validator=positive)
     music_width: int = field(default=4800, validator=positive)
     guidance_scale: float = field(default=2.0, validator=non_negative)
+    skeleton: Path | None = None
+    """An npy file `[24, 3]`: where each joint of SMPL hangs on the one before it, in metres, when none is
+    turned. With a released checkpoint, which says how features were normalised, it turns them into positions
+    of joints. Without either, samples are features."""
 
 
 @frozen(kw_only=True)
@@ -131,6 +149,9 @@ class StableDiffusion3Options(DenoiserOptions):
     text_width: int = field(default=4096, validator=positive)
     pooled_width: int = field(default=2048, validator=positive)
     guidance_scale: float = field(default=7.0, validator=non_negative)
+    decoder: Path | None = None
+    """What makes images of the latents: a folder of diffusers' `AutoencoderKL`. Without it, samples are
+    latents."""
 
 
 @frozen(kw_only=True)

@@ -17,6 +17,7 @@ from colfw.denoising.workload import Condition, Layer
 from colfw.errors import StudyError
 from colfw.sites import Ffn, Site
 from colfw.vocabulary import RowConvention
+from colfw_workloads.autoencoder import ImageLatents
 from colfw_workloads.samplers import ddim, guidance, last, plms
 from colfw_workloads.samplers.schedules import Schedule
 from colfw_workloads.sizes import require
@@ -175,7 +176,7 @@ def diffusers_name(key: str) -> str:
 # --- the workload -------------------------------------------------------------------------------------
 
 
-class StableDiffusionV14(StudiedWorkload):
+class StableDiffusionV14(ImageLatents, StudiedWorkload):
     """Text to image with the official samplers and guidance.
 
     An iteration is a step of the sampler as its own code counts them. `plms` runs the denoiser twice in
@@ -184,7 +185,6 @@ class StableDiffusionV14(StudiedWorkload):
     """
 
     name = "sd-v1-4"
-    modality = "image-latent"
     checkpoint_layout = CheckpointLayout(
         nesting=("state_dict",),
         prefixes=("model.diffusion_model.", ""),

@@ -12,9 +12,10 @@ import torch
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-from colfw.denoising.workload import Condition, Layer, TorchWorkload
+from colfw.denoising.workload import Condition, Layer
 from colfw.sites import Ffn, Site
 from colfw.vocabulary import RowConvention
+from colfw_workloads.autoencoder import ImageLatents
 from colfw_workloads.samplers import guidance, last
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ SHIFT = 3.0
 """Of the schedule's sigmas towards noise, as released."""
 
 
-class StableDiffusion3(TorchWorkload):
+class StableDiffusion3(ImageLatents):
     """Text to image by Euler steps along the flow, guided by one forward of both passes."""
 
-    modality = "image-latent"
+    latent_channels = LATENT_CHANNELS
     config: StableDiffusion3Options
 
     def layers(self) -> tuple[Layer, ...]:

@@ -17,6 +17,7 @@ from colfw.denoising.checkpoints import CheckpointLayout
 from colfw.denoising.workload import Condition
 from colfw.vocabulary import RowConvention
 from colfw_workloads import unet
+from colfw_workloads.autoencoder import ImageLatents
 from colfw_workloads.samplers import last
 from colfw_workloads.samplers.ddim import ddim, dynamic_rescale
 from colfw_workloads.samplers.guidance import in_two_forwards
@@ -135,7 +136,7 @@ class VideoUNet(unet.UNet):
 # --- the workload -----------------------------------------------------------------------------------------
 
 
-class VideoCrafter2(StudiedWorkload):
+class VideoCrafter2(ImageLatents, StudiedWorkload):
     """Text to video with the official DDIM sampler (eta 1, clean samples rescaled by timestep) and guidance.
 
     Each iteration runs the denoiser twice, with the text and then without; a row is a place of a frame. Of
@@ -147,6 +148,8 @@ class VideoCrafter2(StudiedWorkload):
 
     name = "videocrafter2"
     modality = "video-latent"
+    decoded_modality = "video"
+    rate_hz = 10.0  # at which the official code saves its videos
     checkpoint_layout = CheckpointLayout(
         nesting=(
             "module",
@@ -226,6 +229,11 @@ class VideoCrafter2(StudiedWorkload):
             rescale=dynamic_rescale(len(schedule)),
         )
         return last(samples)
+
+    def pictures(self, latents: Tensor, *, device: str) -> Tensor:
+        """Videos `[n, frame, channel, height, width]`; each frame is decoded by itself."""
+        frames = super().pictures(as_frames(latents), device=device)
+        return frames.reshape(latents.shape[0], latents.shape[2], *frames.shape[1:])
 
 
 def check_sizes(config: VideoCrafterOptions) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from colfw.denoising.workload import Generation
+    from colfw.samples import Samples
 
 
 class Net(nn.Module):
@@ -116,6 +117,36 @@ def test_batches_do_not_matter(small: Small, batch: int) -> None:
     assert together.data.shape == (3, 3, 4)
     assert together.rate_hz == 30.0
     np.testing.assert_allclose(together.data, small.denoise(REQUEST, [], None).data, atol=1e-6)
+
+
+class Halved(Small):
+    """Decodes: samples are halves of what the loop makes, which stays with them."""
+
+    def decoded(self, made: Tensor, request: DenoiseRequest) -> Samples:
+        samples = super().decoded(made, request)
+        return evolve(samples, modality="half", data=samples.data / 2, views={"whole": samples.data})
+
+    def decoding_digest(self) -> str | None:
+        return "of a decoder"
+
+
+def test_what_the_loop_made_is_decoded_once_for_all() -> None:
+    """All samples are decoded after the last iteration, and nothing else of them changes."""
+    options = DenoiserOptions(batch_samples=2)
+    whole, half = (kind(options).denoise(REQUEST, [], None) for kind in (Small, Halved))
+    assert (whole.modality, half.modality) == ("vector", "half")
+    np.testing.assert_array_equal(half.data, whole.data / 2)
+    np.testing.assert_array_equal(half.view("whole"), whole.data)
+    assert (half.seed, half.rate_hz) == (REQUEST.seed, 30.0)
+
+
+def test_decoding_tells_inputs_apart(tmp_path: Path) -> None:
+    """What decodes counts as what the model is conditioned on does, and beside it."""
+    np.savez(tmp_path / "given.npz", shift=np.zeros((3, 4), np.float32))
+    options = (DenoiserOptions(), DenoiserOptions(conditioning=tmp_path / "given.npz"))
+    digests = [kind(option).inputs_digest(REQUEST) for kind in (Small, Halved) for option in options]
+    assert len(set(digests)) == 4
+    assert digests[0] is None
 
 
 def test_weights_are_kept_between_runs(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from html import unescape
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,7 @@ from colfw.engine.listeners import Silent
 from colfw.engine.plan import plan_study
 from colfw.engine.run import RunOptions, run_study
 from colfw.errors import StudyError, UnavailableError
+from colfw.features import features_of
 from colfw.plugins import Candidate, Owner, PluginPolicy, load_plugins
 from colfw.profile import ActivationProfile, ColumnMaxima, Provenance
 from colfw.records import (
@@ -36,6 +38,7 @@ from colfw.records import (
 )
 from colfw.report.figures import Figure
 from colfw.report.schemas import SCHEMAS
+from colfw.samples import Score
 from colfw.store.objects import ObjectStore
 from colfw.store.runs import list_runs
 from colfw.store.tables import Column, Table, TableSchema, read_parquet
@@ -59,7 +62,7 @@ if TYPE_CHECKING:
     from colfw.profile import SiteProfile
     from colfw.program import Program
     from colfw.protocols import DenoiseRequest, LoweringRequest, StageEvent
-    from colfw.samples import Samples, Score
+    from colfw.samples import Samples
     from colfw.timing import Timing
 
 
@@ -148,6 +151,41 @@ class Absent:
 
     def score(self, dense: Samples, masked: Samples) -> Score:
         raise UnavailableError("the weights of a network are missing", hint="get them there")
+
+
+class Wary:
+    """A metric that warns, looks at features, and reads a file, of which it tells by a hash."""
+
+    file_content = "one"
+    batch_samples = 2
+    identity = "sums"
+    looked: ClassVar[list[int]] = []
+
+    def __call__(self, batch: Any) -> Any:
+        self.looked.append(len(batch))
+        return batch.sum(axis=(1, 2))
+
+    def inputs_digest(self) -> str:
+        return self.file_content
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        warnings.warn("too few samples", UserWarning, stacklevel=2)
+        apart = features_of(self, masked.data) - features_of(self, dense.data)
+        return Score(value=float(np.abs(apart).mean()), samples=len(dense))
+
+
+class Latent(TinyDenoiser):
+    """A denoiser that notes its masks, and whose samples are not what it declares."""
+
+    masks: ClassVar[list[Any]] = []
+
+    def __init__(self) -> None:
+        super().__init__(DenoiserConfig())
+
+    def denoise(self, request: DenoiseRequest, observers: Any, masks: Any) -> Samples:
+        if masks is not None:
+            self.masks.append(masks)
+        return evolve(super().denoise(request, observers, masks), modality="vector-latent")
 
 
 class Diverging(TinyDenoiser):
@@ -241,6 +279,7 @@ class Hooks:
             ("diverging", "Diverging", ("random",)),
             ("interrupted", "Interrupted", ("random",)),
             ("published", "Published", ("published",)),
+            ("latent", "Latent", ("random",)),
         ):
             yield WorkloadSpec(
                 name=name,
@@ -275,15 +314,16 @@ class Hooks:
 
     @hookimpl
     def colfw_metrics(self) -> Iterator[MetricSpec]:
-        yield MetricSpec(
-            name="absent",
-            summary="Has no weights",
-            api_version=1,
-            factory="fake_run:Absent",
-            direction="lower is better",
-            unit="1",
-            modalities=("vector",),
-        )
+        for name in ("absent", "wary"):
+            yield MetricSpec(
+                name=name,
+                summary="A metric",
+                api_version=1,
+                factory=f"fake_run:{name.capitalize()}",
+                direction="lower is better",
+                unit="1",
+                modalities=("vector",),
+            )
 
 
 class Listeners:
@@ -488,6 +528,71 @@ def test_a_metric_without_weights_leaves_its_cell_empty_with_the_reason(tmp_path
     assert by_metric["absent"]["value"] is None
     assert by_metric["absent"]["note"] == "the weights of a network are missing (get them there)"
     assert by_metric["tiny-distance"]["value"] > 0
+
+
+def test_what_a_metric_warns_of_stands_beside_its_value(tmp_path: Path) -> None:
+    """A warning is a note, not a failure."""
+    [row] = rows(run(tmp_path, metrics=["wary"], thresholds=[0.2]), "scores")
+    assert row["value"] > 0
+    assert row["note"] == "too few samples"
+
+
+def test_dense_features_are_computed_once_for_all_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features are found again by what was seen: one pass for the dense set, one for each masked one."""
+    monkeypatch.setattr(Wary, "looked", [])
+    run(tmp_path, metrics=["wary"], thresholds=[0.1, 0.2, 0.3], samples=3)
+    assert Wary.looked == [2, 1] * 4
+
+
+def test_a_metric_that_reads_another_file_scores_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hash of what a metric reads decides whether its scores are found again."""
+    run(tmp_path, metrics=["wary"], thresholds=[0.2])
+    assert statuses(run(tmp_path, metrics=["wary"], thresholds=[0.2]))["score"] == {"cached"}
+    monkeypatch.setattr(Wary, "file_content", "other")
+    assert statuses(run(tmp_path, metrics=["wary"], thresholds=[0.2]))["score"] == {"done"}
+
+
+def test_samples_of_another_modality_than_declared_are_not_scored(tmp_path: Path) -> None:
+    """The row says what was made, what would do, and what to give the workload."""
+    [row] = rows(run(tmp_path, workloads=["latent"], metrics=["wary"], thresholds=[0.2]), "scores")
+    assert row["value"] is None
+    assert row["note"] == (
+        "compares vector, and these samples are vector-latent (some workloads have an option for what turns"
+        " them into that, such as `decoder`)"
+    )
+
+
+def test_masks_of_few_samples_are_scored_on_many(tmp_path: Path) -> None:
+    """The profile is of the samples that masks are taken from; dense and masked sets have all of them."""
+    ended = run(tmp_path, metrics=["tiny-distance"], thresholds=[0.2], samples=5, calibration_samples=2)
+    [profile] = rows(ended, "profiles")
+    [score] = rows(ended, "scores")
+    assert (profile["samples"], score["samples"]) == (2, 5)
+    alone = run(tmp_path, metrics=["tiny-distance"], thresholds=[0.2], samples=2)
+    assert score["mask_digest"] == rows(alone, "scores")[0]["mask_digest"]
+
+
+@pytest.mark.parametrize("over_time", ["per-iteration", "static"])
+def test_generation_is_dense_in_iteration_0_and_bears_the_simulated_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_time: str
+) -> None:
+    """Later iterations are masked as simulated, and the digests of both agree."""
+    monkeypatch.setattr(Latent, "masks", [])
+    given = {"workloads": ["latent"], "metrics": ["wary"], "thresholds": [0.2], "mask_over_time": over_time}
+    ended = run(tmp_path, **given)
+    [mask] = Latent.masks
+    hot = mask.sites[0].hot
+    assert hot[0].all()
+    assert not hot[1].all()
+    assert (hot[1:] == hot[1]).all() == (over_time == "static")
+    [score] = rows(ended, "scores")
+    simulated = {row["mask_digest"] for row in rows(ended, "totals") if row["mask"] == score["mask"]}
+    assert simulated == {score["mask_digest"]}
+    assert score["mask"] == ("tau=0.2 static" if over_time == "static" else "tau=0.2")
 
 
 def test_a_synthesised_profile_is_simulated_and_never_scored(tmp_path: Path) -> None:

@@ -177,6 +177,48 @@ class Constant:
         return Score(value=0.0, samples=len(dense.data))
 
 
+class Averse:
+    """Finds something wrong with every set."""
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        return Score(value=1.0 + float(np.abs(dense.data - masked.data).mean()), samples=len(dense))
+
+
+class Meddling:
+    """Works on the samples that it is given, not on a copy."""
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        masked.data[...] -= dense.data
+        return Score(value=float(np.abs(masked.data).mean()), samples=len(dense))
+
+
+class Flattering:
+    """Finds samples better the worse they are."""
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        return Score(value=-float(np.abs(dense.data - masked.data).mean()), samples=len(dense))
+
+
+class Averaging:
+    """Averages over batches, however many samples the last one has."""
+
+    def __init__(self, batch_samples: int) -> None:
+        self.batch_samples = batch_samples
+
+    def score(self, dense: Samples, masked: Samples) -> Score:
+        apart = np.abs(dense.data - masked.data).mean(axis=tuple(range(1, dense.data.ndim)))
+        firsts = range(0, len(apart), self.batch_samples)
+        means = [apart[first : first + self.batch_samples].mean() for first in firsts]
+        return Score(value=float(np.mean(means)), samples=len(dense))
+
+
+class AveragingContract(contracts.MetricContract):
+    """For a metric with batches."""
+
+    def metric_in_batches(self, batch_samples: int) -> Averaging:
+        return Averaging(batch_samples)
+
+
 class LastSeen(ValueRange):
     """Keeps the range of the last piece instead of all pieces."""
 
@@ -247,6 +289,10 @@ BROKEN: list[tuple[Any, str, tuple[Any, ...]]] = [
     (contracts.MemoryContract(), "test_an_answer_is_an_answer_to_the_program", (Deaf(BusConfig()),)),
     (contracts.MetricContract(), "test_order_where_it_does_not_matter", (First(), DENSE, masked())),
     (contracts.MetricContract(), "test_other_sets_get_another_value", (Constant(), DENSE, masked())),
+    (contracts.MetricContract(), "test_equal_sets_get_the_best_value", (Averse(), DENSE)),
+    (contracts.MetricContract(), "test_equal_sets_are_scored_equally", (Meddling(), DENSE, masked())),
+    (contracts.MetricContract(), "test_more_noise_is_never_better", (Flattering(), DENSE)),
+    (AveragingContract(), "test_batches_do_not_matter", (Averaging(10**6), DENSE, masked(), 3)),
     (contracts.ObserverContract(), "test_pieces_fold_like_the_whole", (LastSeen(),)),
     (contracts.ListenerContract(), "test_every_event_is_taken", (Chatty(), None)),
     (contracts.SectionContract(), "test_it_renders_with_and_without_tables", (Untitled(),)),

@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from colfw.denoising.checkpoints import load_into, read_checkpoint
 from colfw.denoising.noise import SeededNoise
 from colfw.denoising.workload import Generation
-from colfw.errors import StudyError
+from colfw.errors import StoreError, StudyError
 from colfw.observing.hooks import watching
+from colfw.protocols import DenoiseRequest
+from colfw.vocabulary import SourceKind
+from colfw_workloads import dance, skeleton
 from colfw_workloads.edge import FEATURES, Edge, Rotary
 from colfw_workloads.options import EdgeOptions
 
@@ -180,9 +183,59 @@ def _official_normalizer(patched: pytest.MonkeyPatch) -> Any:
     modules["dataset.scaler"].MinMaxScaler = scaler
     modules["dataset.preprocess"].Normalizer = normalizer
     made, made.scaler = normalizer(), scaler()
-    made.scaler.scale_ = torch.ones(FEATURES)
+    made.scaler.scale_ = torch.full((FEATURES,), 0.5)
+    made.scaler.min_ = torch.full((FEATURES,), 0.25)
     made.scaler.feature_range = (-1, 1)
     return made
+
+
+def request_for(checkpoint: Path | None) -> DenoiseRequest:
+    source = SourceKind.RANDOM if checkpoint is None else SourceKind.CHECKPOINT
+    return DenoiseRequest(source=source, iterations=2, samples=3, seed=1, checkpoint=checkpoint)
+
+
+def test_with_a_skeleton_and_a_checkpoint_samples_are_joints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 joints in metres a frame of the joined windows; without either, features as the loop made them."""
+    file, skeleton_file = tmp_path / "checkpoint.pt", tmp_path / "skeleton.npy"
+    with monkeypatch.context() as patched:
+        content = {"normalizer": _official_normalizer(patched)}
+        torch.save({"ema_state_dict": Edge(TINY).build().state_dict(), **content}, file)
+    at_rest = np.random.default_rng(0).normal(0, 0.3, (24, 3)).astype(np.float32)
+    np.save(skeleton_file, at_rest)
+    with_skeleton = Edge(attrs.evolve(TINY, skeleton=skeleton_file))
+    for workload, checkpoint in ((Edge(TINY), file), (with_skeleton, None)):
+        samples = workload.denoise(request_for(checkpoint), [], None)
+        assert (samples.modality, samples.data.shape) == ("motion-features", (3, 2, 4, 151))
+    features = torch.from_numpy(Edge(TINY).denoise(request_for(file), [], None).data)
+    dances = with_skeleton.denoise(request_for(file), [], None)
+    assert (dances.modality, dances.data.shape, dances.rate_hz) == ("motion", (3, 6, 24, 3), 30.0)
+    assert dances.bones == skeleton.bones(24)
+    expected = dance.joints((features.clamp(-1, 1) - 0.25) / 0.5, torch.from_numpy(at_rest))
+    np.testing.assert_allclose(dances.data, expected.numpy(), atol=1e-5)
+
+
+def test_a_checkpoint_that_cannot_be_denormalised_is_refused(tmp_path: Path) -> None:
+    """Who gives a skeleton wants joints: weights without a normalizer say that they give none."""
+    np.save(tmp_path / "skeleton.npy", np.zeros((24, 3)))
+    torch.save({"ema_state_dict": Edge(TINY).build().state_dict()}, tmp_path / "weights.pt")
+    workload = Edge(attrs.evolve(TINY, skeleton=tmp_path / "skeleton.npy"))
+    with pytest.raises(StoreError, match=r"weights\.pt: holds no normalizer"):
+        workload.denoise(request_for(tmp_path / "weights.pt"), [], None)
+
+
+def test_other_skeletons_are_other_inputs(tmp_path: Path) -> None:
+    """Results of other offsets are told apart, and a file of something else is refused when planning."""
+    digests = {Edge(TINY).inputs_digest(request_for(None))}
+    workload = Edge(attrs.evolve(TINY, skeleton=tmp_path / "skeleton.npy"))
+    for length in (1.0, 2.0):
+        np.save(tmp_path / "skeleton.npy", np.full((24, 3), length))
+        digests.add(workload.inputs_digest(request_for(None)))
+    assert len(digests) == 3
+    np.save(tmp_path / "skeleton.npy", np.zeros((22, 3)))
+    with pytest.raises(StoreError, match=r"\[22, 3\]; wanted: \[24, 3\]"):
+        workload.inputs_digest(request_for(None))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from colfw.denoising.checkpoints import load_into, read_checkpoint
 from colfw.denoising.workload import Generation
 from colfw.errors import StudyError
 from colfw.observing.hooks import watching
+from colfw.protocols import DenoiseRequest
+from colfw.vocabulary import SourceKind
+from colfw_workloads import humanml3d, skeleton
 from colfw_workloads.mdm import POSITIONS, TEXT_WIDTH, Mdm
 from colfw_workloads.options import MdmOptions
 
@@ -168,6 +171,41 @@ def test_impossible_sizes_are_refused(change: dict[str, int], problem: str) -> N
     """Numbers that make no network are refused before anything is built."""
     with pytest.raises(StudyError, match=problem):
         Mdm(attrs.evolve(TINY, **change))
+
+
+REQUEST = DenoiseRequest(source=SourceKind.RANDOM, iterations=2, samples=3, seed=1)
+OF_HUMANML3D = attrs.evolve(TINY, features=263)
+
+
+def test_with_statistics_samples_are_joints(tmp_path: Path) -> None:
+    """22 joints in metres a frame, whose features in units are a view; without statistics, features alone."""
+    rng = np.random.default_rng(0)
+    mean, std = rng.normal(0, 1, 263).astype(np.float32), rng.uniform(0.5, 2, 263).astype(np.float32)
+    np.save(tmp_path / "Mean.npy", mean)
+    np.save(tmp_path / "Std.npy", std)
+    features = Mdm(OF_HUMANML3D).denoise(REQUEST, [], None)
+    motions = Mdm(attrs.evolve(OF_HUMANML3D, statistics=tmp_path)).denoise(REQUEST, [], None)
+    assert (features.modality, features.data.shape) == ("motion-features", (3, 263, 1, 5))
+    assert (motions.modality, motions.data.shape, motions.rate_hz) == ("motion", (3, 5, 22, 3), 20.0)
+    assert motions.lengths is not None
+    assert motions.lengths.tolist() == [5] * 3
+    assert motions.bones == skeleton.bones(22)
+    in_units = features.data[:, :, 0].transpose(0, 2, 1) * std + mean
+    np.testing.assert_allclose(motions.view("humanml3d"), in_units, atol=1e-5)
+    expected = humanml3d.joints(torch.from_numpy(in_units)).numpy()
+    np.testing.assert_allclose(motions.data, expected, atol=1e-4)
+
+
+def test_other_statistics_are_other_inputs(tmp_path: Path) -> None:
+    """Results of other statistics are told apart, and statistics of another data set are refused."""
+    digests = set()
+    for std in (1.0, 2.0):
+        np.save(tmp_path / "Mean.npy", np.zeros(263))
+        np.save(tmp_path / "Std.npy", np.full(263, std))
+        digests.add(Mdm(attrs.evolve(OF_HUMANML3D, statistics=tmp_path)).inputs_digest(REQUEST))
+    assert len({*digests, Mdm(OF_HUMANML3D).inputs_digest(REQUEST)}) == 3
+    with pytest.raises(StudyError, match="263 features of HumanML3D; this model has 7"):
+        Mdm(attrs.evolve(TINY, statistics=tmp_path))
 
 
 def test_samples_know_their_frame_rate() -> None:

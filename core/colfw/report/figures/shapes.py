@@ -36,6 +36,7 @@ _ASLANT_CHARACTERS: Final = 12
 _LARGE: Final = 10_000
 _MARKED_AT_MOST: Final = 20
 _ROOF: Final = "roof"
+_RING: Final = 150
 
 
 def grouped_bars(
@@ -124,6 +125,39 @@ def scatter(
     return Figure(
         title=title, caption=caption, data=table, chart=axes.arranged(axes.points(x, y, series), panel)
     )
+
+
+def trade_off(
+    table: Table,
+    *,
+    title: str,
+    caption: str,
+    x: str,
+    y: str,
+    series: str,
+    ringed: str,
+    crossed: str,
+    panel: str | None = None,
+) -> Figure:
+    """What is lost against what is gained, a line for every series; points whose flags say so are marked.
+
+    The scale of `y` begins where the values do: what counts is where they fall, not how far from nothing.
+    """
+    axes = _Axes(table=table, orders={})
+    encoded = _rows().encode(x=axes.x(x), y=axes.y(y).scale(zero=False, nice=True), color=axes.colour(series))
+    layers = [
+        encoded.mark_line(opacity=0.5),
+        encoded.mark_point().encode(shape=axes.shape(series)),
+        _flagged(encoded, ringed).mark_point(size=_RING, filled=False, color=INK, strokeWidth=1.2),
+        _flagged(encoded, crossed).mark_text(text="\u2715", fontSize=13, dy=-12, color=INK),
+    ]
+    chart = axes.arranged(alt.LayerChart(layer=layers), panel)
+    return Figure(title=title, caption=caption, data=table, chart=chart)
+
+
+def _flagged(chart: alt.Chart, flag: str) -> alt.Chart:
+    flagged: alt.Chart = chart.transform_filter(f"datum.{flag}").encode(color=alt.value(INK))
+    return flagged
 
 
 @frozen(kw_only=True)

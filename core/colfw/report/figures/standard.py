@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
 from colfw.masks import MaskPolicy
 from colfw.report.evidence import evidence_of
-from colfw.report.figures.shapes import grouped_bars, lines, stacked_bars
-from colfw.report.schemas import TIMING
+from colfw.report.figures.shapes import grouped_bars, lines, stacked_bars, trade_off
+from colfw.report.schemas import TIMING, TRADE_OFF
 from colfw.store.tables import Column, Table, TableSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from colfw.report.figures.figure import Figure
 
@@ -25,6 +26,10 @@ _CAUSES: Final = {"by_work": "less work", "by_traffic": "fewer bytes", "by_local
 _KNOWN: Final = {column.name: column for column in TIMING.columns}
 _WORKLOAD, _EVIDENCE, _MACHINE = _KNOWN["workload"], _KNOWN["evidence"], _KNOWN["machine"]
 _MASK, _ITERATION = _KNOWN["mask"], _KNOWN["iteration"]
+_SEED = _KNOWN["seed"]
+_CYCLES_SAVED, _BEST, _BEYOND_CLIFF = (
+    column for column in TRADE_OFF.columns if column.name in {"cycle_reduction", "best", "beyond_cliff"}
+)
 _CASE = Column("case", "text", "name", "Layout and mask")
 
 
@@ -33,7 +38,9 @@ def standard_figures(tables: Mapping[str, Table]) -> tuple[Figure, ...]:
     totals, reductions, sparsity = (
         tables[name].rows if name in tables else () for name in ("totals", "reductions", "sparsity")
     )
+    scored = tables["trade_off"].rows if "trade_off" in tables else ()
     drawn = (
+        *_trade_offs(scored),
         _time(totals),
         _reduction(totals),
         _causes(reductions),
@@ -197,6 +204,52 @@ def _over_iterations(quantity: str, sparsity: Sequence[Row]) -> Figure | None:
         series="mask",
         panel="workload",
     )
+
+
+def _trade_offs(rows: Sequence[Row]) -> Iterator[Figure]:
+    """One for each metric: its values know no other's scale."""
+    for metric in dict.fromkeys(row["metric"] for row in rows):
+        scored = [_trade_off_row(row) for row in rows if row["metric"] == metric]
+        unit, direction = (
+            next(row[name] for row in rows if row["metric"] == metric) for name in ("unit", "direction")
+        )
+        columns = (
+            *(_WORKLOAD, _EVIDENCE, _SEED, _MACHINE, _MASK, _CYCLES_SAVED, _BEST, _BEYOND_CLIFF),
+            Column("panel", "text", "name", "Workload and machine"),
+            Column("sweep", "text", "name", "Layout, and what is swept"),
+            Column("score", "real", unit, f"{metric}: {direction}"),
+        )
+        key = ("workload", "seed", "machine", "sweep", "mask")
+        schema = TableSchema(
+            name=f"trade-off-{_plain(metric)}", meaning=f"What {metric} costs.", columns=columns, key=key
+        )
+        yield trade_off(
+            Table(schema, [{column.name: row[column.name] for column in columns} for row in scored]),
+            title=f"{metric} against core cycles saved",
+            caption=f"{direction.capitalize()}. Ringed: no other mask or layout saves as much at as good a"
+            " score. Crossed: quality has broken down since the mask before. "
+            + evidence_of((row["workload"], row["evidence"]) for row in scored),
+            x="cycle_reduction",
+            y="score",
+            series="sweep",
+            ringed="best",
+            crossed="beyond_cliff",
+            panel="panel",
+        )
+
+
+def _trade_off_row(row: Row) -> Row:
+    return {
+        **row,
+        "panel": f"{row['workload']}, {row['machine']}",
+        "sweep": f"{row['layout']}, {row['sweep']}",
+        "score": row["value"],
+    }
+
+
+def _plain(name: str) -> str:
+    """A name of letters, digits and dashes, as files have it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 # From rows to the means that are drawn -------------------------------------------------------------------

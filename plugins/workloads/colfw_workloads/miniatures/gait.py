@@ -61,6 +61,7 @@ BONES = (
 """Every bone after the one that leads to its parent. Lengths are those of an adult of about 1.75 m."""
 LEG_M = 0.85
 JOINTS = ("pelvis", *(bone.child for bone in BONES))
+BONE_ENDS = tuple((JOINTS.index(bone.parent), JOINTS.index(bone.child)) for bone in BONES)
 SPEED, SWAY, HEIGHT = (2 * len(BONES) + offset for offset in range(3))
 FEATURES = 2 * len(BONES) + 3
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from attrs import evolve
 from torch import nn
 from torch.nn import functional
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from colfw.denoising.workload import Generation
+    from colfw.protocols import DenoiseRequest
+    from colfw.samples import Samples
 
 WIDTH = 96
 HIDDEN = 2 * WIDTH
@@ -78,12 +81,12 @@ class WalkerTransformer(nn.Module):
 class Walker(Miniature):
     """DDPM respaced from 1000 steps; an iteration has two forwards, the one with the style first.
 
-    Samples are motions `[frame, feature]` in radians, metres and metres a second: `gait.joints` makes
-    positions of them.
+    The loop makes motions `[frame, feature]` in radians, metres and metres a second. Samples are the
+    positions of joints that follow from them, and hold the motions as the view `features`.
     """
 
     name = "walker"
-    modality = "motion"
+    modality = "motion/walker"
     rate_hz = gait.RATE_HZ
     classes = len(STYLES)
     network = WalkerTransformer
@@ -112,3 +115,10 @@ class Walker(Miniature):
             output=ddpm.Output.CLEAN_SAMPLE,
         )
         return gait.in_units(last(steps))
+
+    def decoded(self, made: Tensor, request: DenoiseRequest) -> Samples:
+        return evolve(
+            super().decoded(gait.joints(made), request),
+            views={"features": made.numpy()},
+            bones=gait.BONE_ENDS,
+        )

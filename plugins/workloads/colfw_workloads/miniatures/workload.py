@@ -73,7 +73,7 @@ class Digits(Miniature):
     Both guidance passes of an iteration go through in one forward, the one without a digit first.
     """
 
-    modality = "digits"
+    modality = "image/digits"
     classes = 10
 
     def generate(self, denoiser: nn.Module, run: Generation) -> Tensor:

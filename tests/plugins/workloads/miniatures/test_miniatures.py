@@ -27,6 +27,7 @@ from colfw_workloads.miniatures.workload import WEIGHTS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from colfw.samples import Samples
     from colfw_workloads.miniatures.workload import Miniature
 
 DIGITS: list[type[Miniature]] = [DigitsDit, DigitsUnet]
@@ -56,12 +57,11 @@ def digits(request: pytest.FixtureRequest) -> NDArray[Any]:
 
 
 @pytest.fixture(scope="module")
-def walks() -> torch.Tensor:
+def walks() -> Samples:
     """Two walks of each style, by the full loop."""
     options = MiniatureOptions(labels=tuple(range(len(STYLES))))
     with torch.inference_mode():
-        made = Walker(options).denoise(evolve(REQUEST, iterations=50, samples=2 * len(STYLES)), [], None)
-    return torch.from_numpy(made.data)
+        return Walker(options).denoise(evolve(REQUEST, iterations=50, samples=2 * len(STYLES)), [], None)
 
 
 class _Contract(WorkloadContract):
@@ -251,21 +251,33 @@ def test_digits_of_a_kind_differ(digits: NDArray[Any]) -> None:
         assert min(np.linalg.norm(one - two) for i, one in enumerate(same) for two in same[:i]) > 0.5
 
 
-def test_walkers_keep_their_bones(walks: torch.Tensor) -> None:
-    """In every frame each bone is as long as it was made."""
-    places = gait.joints(walks)
-    for bone in gait.BONES:
-        ends = [places[..., gait.JOINTS.index(joint), :] for joint in (bone.parent, bone.child)]
-        lengths = (ends[1] - ends[0]).norm(dim=-1)
-        torch.testing.assert_close(lengths, torch.full_like(lengths, bone.length_m), atol=1e-4, rtol=0)
+def test_digits_are_images_from_paper_to_ink(digits: NDArray[Any]) -> None:
+    """One channel of 8 x 8 pixels that reaches both ends of -1 to 1 and never leaves it."""
+    assert digits.shape == (50, 1, 8, 8)
+    assert (digits.min(), digits.max()) == (-1, 1)
 
 
-def test_walkers_stay_on_the_ground_and_move_as_their_style_does(walks: torch.Tensor) -> None:
+def test_walks_are_positions_of_joints(walks: Samples) -> None:
+    """Samples are joints in metres at their frame rate; the motions that they follow from are a view."""
+    assert (walks.modality, walks.rate_hz) == ("motion/walker", 20.0)
+    assert walks.data.shape == (2 * len(STYLES), 60, 15, 3)
+    features = torch.from_numpy(walks.view("features"))
+    np.testing.assert_array_equal(walks.data, gait.joints(features).numpy())
+
+
+def test_walkers_keep_their_bones(walks: Samples) -> None:
+    """In every frame each bone, from joint to joint as the samples say, is as long as it was made."""
+    ends = walks.data[:, :, np.array(walks.bones)]
+    lengths = np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1)
+    expected = np.array([bone.length_m for bone in gait.BONES])
+    np.testing.assert_allclose(lengths, np.broadcast_to(expected, lengths.shape), atol=1e-4)
+
+
+def test_walkers_stay_on_the_ground_and_move_as_their_style_does(walks: Samples) -> None:
     """No foot sinks or floats by more than 10 cm on average; runners are twice as fast as strollers."""
-    places = gait.joints(walks)
-    feet = [places[..., gait.JOINTS.index(f"{side} foot"), 2] for side in ("left", "right")]
-    assert torch.minimum(*feet).mean(dim=1).abs().max() < 0.1
-    speed = walks[..., gait.SPEED].mean(dim=1).view(2, len(STYLES)).mean(dim=0)
+    feet = [walks.data[:, :, gait.JOINTS.index(f"{side} foot"), 2] for side in ("left", "right")]
+    assert np.abs(np.minimum(*feet).mean(axis=1)).max() < 0.1
+    speed = walks.view("features")[..., gait.SPEED].mean(axis=1).reshape(2, len(STYLES)).mean(axis=0)
     by_style = dict(zip(STYLES, speed.tolist(), strict=True))
     assert max(by_style, key=lambda style: by_style[style]) == "run"
     assert by_style["run"] > 2 * by_style["stroll"]
