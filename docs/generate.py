@@ -13,8 +13,9 @@ from rich.console import Console
 
 from colfw.binding import Choice
 from colfw.cli import app
-from colfw.plugins import load_plugins
+from colfw.plugins import Registered, load_plugins
 from colfw.protocols import DenoiseRequest
+from colfw.records import MetricSpec
 from colfw.report.schemas import SCHEMAS
 from colfw.store.tables import glossary_markdown
 from colfw.study import FINE_GRID
@@ -83,7 +84,42 @@ exclude.
 
 """
 
-PAGES = {"tables.md": tables, "command-line.md": command_line, "published.md": published}
+def metrics() -> str:
+    """What each built-in metric compares, which way it gets better, and what it needs."""
+    found = [found for found in load_plugins().all(Kind.METRIC) if found.owner.distribution == "colfw"]
+    return MADE + METRICS_INTRODUCTION + "\n".join(map(metric, found))
+
+
+METRICS_INTRODUCTION = """\
+# Metrics
+
+Every metric that comes with colfw. `docs/quality.md` says how they are used and what their intervals mean;
+`colfw plugins show NAME` lists the options of each.
+
+"""
+
+
+def metric(found: Registered) -> str:
+    spec = found.record
+    assert isinstance(spec, MetricSpec)
+    facts = {
+        "compares": ", ".join(spec.modalities),
+        "better": str(spec.direction).partition(" ")[0],
+        "unit": "none" if spec.unit == "1" else spec.unit,
+        "samples": f"{spec.minimum_samples} or more",
+        "presets": ", ".join(f"`{name}`" for name in spec.presets),
+        "weights": "; ".join(spec.weights),
+    }
+    lines = [f"- {name}: {fact}" for name, fact in facts.items() if fact]
+    return "\n".join([f"## `{spec.name}`", "", f"{spec.summary}.", "", *lines, ""])
+
+
+PAGES = {
+    "tables.md": tables,
+    "command-line.md": command_line,
+    "metrics.md": metrics,
+    "published.md": published,
+}
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ from colfw.testing.strategies import (
     profiles,
     thresholds,
 )
-from colfw.vocabulary import MaskKind, SourceKind
+from colfw.vocabulary import MaskKind, OverTime, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,6 +165,28 @@ def test_a_mask_calibrated_by_elements_is_hot_by_columns(profile: ActivationProf
         entry = profile.site(found.site.name)
         assert found.tau == calibrate_elements(profile, found.site.name, target).tau
         assert np.array_equal(found.hot, hot_columns(entry.maxima, found.tau))
+
+
+@given(profile=profiles(min_iterations=2), tau=st.floats(0, 4))
+def test_a_static_mask_repeats_that_of_iteration_0(profile: ActivationProfile, tau: float) -> None:
+    """What was cold in iteration 0 is cold in all; threshold and label stay apart from the moving mask's."""
+    moving = MaskPolicy.uniform(tau)
+    static = attrs.evolve(moving, over_time=OverTime.STATIC)
+    assert static.label == f"{moving.label} static"
+    for one, other in zip(masks_of(profile, static).sites, masks_of(profile, moving).sites, strict=True):
+        assert one.tau == other.tau
+        assert (one.hot == other.hot[0]).all()
+
+
+@given(profiles())
+def test_generation_is_dense_in_iteration_0_alone(profile: ActivationProfile) -> None:
+    """All columns are hot in it; later iterations, and the masks it was made from, stay as they were."""
+    masks = masks_of(profile, MaskPolicy.uniform(0.5))
+    before = masks.digest
+    for one, other in zip(masks.with_first_dense().sites, masks.sites, strict=True):
+        assert one.hot[0].all()
+        assert np.array_equal(one.hot[1:], other.hot[1:])
+    assert masks.digest == before
 
 
 @pytest.mark.parametrize("policy", [MaskPolicy.per_layer(0.5), MaskPolicy.per_layer_elements(0.5)])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HIGHER, _LOWER = "higher is better", "lower is better"
+_INCEPTION = "pt_inception-2015-12-05-6726825d.pth, from the releases of github.com/mseitzer/pytorch-fid"
 _CLIP = "a CLIP folder in transformers' layout, such as openai/clip-vit-large-patch14 of huggingface.co"
 
 
@@ -42,6 +43,31 @@ def _of_images() -> Iterator[MetricSpec]:
         direction=_HIGHER,
         unit="1",
         modalities=("image", "video"),
+    )
+    yield MetricSpec(
+        name="fid",
+        summary="Frechet distance of what Inception sees of dense and of masked images",
+        api_version=1,
+        factory="colfw_metrics.fid:Fid",
+        config="colfw_metrics.inception_options:FidConfig",
+        presets={name: {"resize": name} for name in ("torch-fidelity", "pytorch-fid", "clean-fid")},
+        direction=_LOWER,
+        unit="1",
+        modalities=("image",),
+        weights=(_INCEPTION,),
+        minimum_samples=2,
+    )
+    yield MetricSpec(
+        name="inception-score",
+        summary="How sure Inception is of each masked image's class, and of how many classes",
+        api_version=1,
+        factory="colfw_metrics.inception_score:InceptionScore",
+        config="colfw_metrics.inception_options:InceptionScoreConfig",
+        direction=_HIGHER,
+        unit="1",
+        modalities=("image",),
+        weights=(_INCEPTION,),
+        minimum_samples=2,
     )
     yield MetricSpec(
         name="lpips",

@@ -62,6 +62,29 @@ def test_stale(hot: list[list[bool]]) -> None:
             assert torch.equal(masked, torch.where(flags, activation, dense))
 
 
+@given(hot=FLAGS, seed=st.integers(0, 99))
+def test_what_does_not_change_is_reused_without_a_trace(hot: list[list[bool]], seed: int) -> None:
+    """With `stale` and the same activation in every iteration, any mask gives the very same bits."""
+    mask = masking(hot, Reuse.STALE)
+    activation = torch.randn(2, 3, generator=torch.Generator().manual_seed(seed))
+    for iteration in range(len(hot) + 1):
+        masked = mask.apply(SITE, iteration, 0, activation.clone())
+        assert masked is None or torch.equal(masked, activation)
+
+
+@given(hot=FLAGS, reuse=st.sampled_from(Reuse))
+def test_masks_of_one_site_never_touch_another(hot: list[list[bool]], reuse: Reuse) -> None:
+    """A site whose columns are all hot gets its own activation back, whatever is cold elsewhere."""
+    flags = np.array([[True] * 3, *hot])
+    other = evolve(SITE, name="other")
+    sites = (SiteMask(site=SITE, tau=0.1, hot=flags), SiteMask(site=other, tau=0.1, hot=flags | True))
+    masks = MaskSet(policy=MaskPolicy.uniform(0.1), sites=sites)
+    mask = Masking(masks, [SITE, other], iterations=len(flags), reuse=reuse, device=torch.device("cpu"))
+    for iteration, activation in enumerate(activations(len(flags))):
+        mask.apply(SITE, iteration, 0, activation)
+        assert mask.apply(other, iteration, 0, 2 * activation) is None
+
+
 def test_calls_of_one_iteration_are_kept_apart() -> None:
     """The passes of guidance each keep their own values."""
     mask = masking([[True, False, True]], Reuse.STALE)
