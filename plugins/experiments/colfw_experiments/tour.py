@@ -42,7 +42,7 @@ class Tour:
             "target_hot_ratios": [OPERATING_POINT],
             "target_element_ratios": [],
             "profile": {"grid": GRID},
-            "metrics": ["psnr", {"name": "ssim", "preset": "scikit-image"}],
+            "metrics": ["psnr", {"name": "ssim", "preset": "scikit-image"}, "mpjpe"],
             "layouts": ["row-major", "uniform-hot-cold", "per-layer-hot-cold"],
             "machines": [dict(PAPER), dict(REFERENCE)],
         }

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 _HIGHER, _LOWER = "higher is better", "lower is better"
 _INCEPTION = "pt_inception-2015-12-05-6726825d.pth, from the releases of github.com/mseitzer/pytorch-fid"
+_EVALUATOR = (
+    "t2m/text_mot_match/model/finest.tar, as github.com/EricGuo5513/text-to-motion links it",
+    "the evaluator's own mean.npy and std.npy: t2m/Comp_v6_KLD01/meta beside it, or dataset/t2m_mean.npy and"
+    " t2m_std.npy of github.com/GuyTevet/motion-diffusion-model",
+)
+_SHOWN = {"dense": {"of": "dense"}, "difference": {"of": "difference"}}
 _CLIP = "a CLIP folder in transformers' layout, such as openai/clip-vit-large-patch14 of huggingface.co"
 
 
@@ -19,6 +25,7 @@ _CLIP = "a CLIP folder in transformers' layout, such as openai/clip-vit-large-pa
 def colfw_metrics() -> Iterator[MetricSpec]:
     yield from _of_images()
     yield from _of_video_and_sound()
+    yield from _of_motion()
 
 
 def _of_images() -> Iterator[MetricSpec]:
@@ -146,4 +153,119 @@ def _of_video_and_sound() -> Iterator[MetricSpec]:
         direction=_HIGHER,
         unit="MOS-LQO",
         modalities=("audio",),
+    )
+
+
+def _of_motion() -> Iterator[MetricSpec]:
+    yield MetricSpec(
+        name="mpjpe",
+        summary="Mean distance of masked joints from dense ones, roots aligned unless told otherwise",
+        api_version=1,
+        factory="colfw_metrics.mpjpe:Mpjpe",
+        config="colfw_metrics.motion_options:MpjpeConfig",
+        presets={name: {"alignment": name} for name in ("root", "none", "procrustes")},
+        direction=_LOWER,
+        unit="mm",
+        modalities=("motion",),
+    )
+    yield MetricSpec(
+        name="acceleration-error",
+        summary="Mean distance of masked accelerations of joints from dense ones",
+        api_version=1,
+        factory="colfw_metrics.mpjpe:AccelerationError",
+        direction=_LOWER,
+        unit="mm/frame^2",
+        modalities=("motion",),
+    )
+    yield MetricSpec(
+        name="mfid",
+        summary="Frechet distance of masked motions from dense ones as the HumanML3D evaluator sees them",
+        api_version=1,
+        factory="colfw_metrics.motion_fid:MotionFid",
+        config="colfw_metrics.motion_options:MotionEvaluatorConfig",
+        direction=_LOWER,
+        unit="1",
+        modalities=("motion",),
+        weights=_EVALUATOR,
+        minimum_samples=2,
+    )
+    for features, factory, what in (
+        ("kinetic", "KineticFid", "energies of joints"),
+        ("geometric", "GeometricFid", "states of the body"),
+    ):
+        yield MetricSpec(
+            name=f"dance-fid-{features}",
+            summary=f"Frechet distance of masked dances from dense ones by {what} (FID of AIST++)",
+            api_version=1,
+            factory=f"colfw_metrics.dance_features:{factory}",
+            config="colfw_metrics.motion_options:DanceFidConfig",
+            direction=_LOWER,
+            unit="1",
+            modalities=("motion",),
+            minimum_samples=2,
+        )
+    yield MetricSpec(
+        name="r-precision",
+        summary="Share of texts whose own masked motion is among the nearest of 32",
+        api_version=1,
+        factory="colfw_metrics.r_precision:RPrecision",
+        config="colfw_metrics.motion_options:RPrecisionConfig",
+        presets={**{f"top-{top}": {"top": top} for top in (1, 2, 3)}, **_SHOWN},
+        direction=_HIGHER,
+        unit="1",
+        modalities=("motion",),
+        weights=_EVALUATOR,
+        minimum_samples=32,
+    )
+    yield MetricSpec(
+        name="matching-score",
+        summary="Mean distance of masked motions from their texts as the HumanML3D evaluator sees both",
+        api_version=1,
+        factory="colfw_metrics.r_precision:MatchingScore",
+        config="colfw_metrics.motion_options:TextMatchConfig",
+        presets=_SHOWN,
+        direction=_LOWER,
+        unit="1",
+        modalities=("motion",),
+        weights=_EVALUATOR,
+        minimum_samples=32,
+    )
+    for name, factory, what in (
+        ("diversity", "Diversity", "masked motions"),
+        ("multimodality", "Multimodality", "masked motions of one text"),
+    ):
+        yield MetricSpec(
+            name=name,
+            summary=f"Mean distance of {what} from one another as the HumanML3D evaluator sees them",
+            api_version=1,
+            factory=f"colfw_metrics.r_precision:{factory}",
+            config=f"colfw_metrics.motion_options:{factory}Config",
+            presets=_SHOWN,
+            direction=_HIGHER,
+            unit="1",
+            modalities=("motion",),
+            weights=_EVALUATOR,
+            minimum_samples=2,
+        )
+    yield MetricSpec(
+        name="bas",
+        summary="Beat alignment score: how well masked dances keep time with their music",
+        api_version=1,
+        factory="colfw_metrics.beat_alignment:BeatAlignment",
+        config="colfw_metrics.motion_options:BeatAlignmentConfig",
+        presets={"bailando": {"definition": "bailando"}, "aist": {"definition": "aist++"}, **_SHOWN},
+        direction=_HIGHER,
+        unit="1",
+        modalities=("motion",),
+    )
+    yield MetricSpec(
+        name="pfc",
+        summary="Physical foot contact: how much masked bodies speed up while no foot stands",
+        api_version=1,
+        factory="colfw_metrics.foot_contact:FootContact",
+        config="colfw_metrics.motion_options:FootContactConfig",
+        presets=_SHOWN,
+        direction=_LOWER,
+        unit="1",
+        modalities=("motion",),
     )

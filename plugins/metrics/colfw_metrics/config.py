@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003  (cattrs resolves annotations)
 
 from attrs import field, frozen, validators
+
+
+class Of(StrEnum):
+    """Whose value is shown, of a metric that looks at one set of samples."""
+
+    MASKED = "masked"
+    DENSE = "dense"
+    DIFFERENCE = "difference"
+    """The masked value less the dense one; its size is the quality gap that studies print."""
 
 
 @frozen(kw_only=True)

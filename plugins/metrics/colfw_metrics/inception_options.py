@@ -8,8 +8,7 @@ from attrs import field, frozen, validators
 
 from colfw.resampling import REPLICATES
 from colfw.typed import non_negative, positive
-from colfw_metrics.config import NetworkConfig
-from colfw_metrics.motion_options import Of
+from colfw_metrics.config import NetworkConfig, Of
 
 
 class Resize(StrEnum):

@@ -11,8 +11,8 @@ from attrs import frozen
 
 from colfw.errors import UnavailableError
 from colfw.resampling import bootstrapped
+from colfw_metrics.config import Of
 from colfw_metrics.inception import CLASSES, logits, still_pairs
-from colfw_metrics.motion_options import Of
 from colfw_metrics.networks import weights_digest
 from colfw_metrics.warnings import SampleCountWarning
 

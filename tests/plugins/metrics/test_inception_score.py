@@ -17,11 +17,11 @@ from colfw.samples import Samples
 from colfw.testing.contracts import MetricContract
 from colfw.vocabulary import Direction
 from colfw_metrics import inception_score
+from colfw_metrics.config import Of
 from colfw_metrics.fid import Fid
 from colfw_metrics.inception import logits
 from colfw_metrics.inception_options import FidConfig, InceptionScoreConfig
 from colfw_metrics.inception_score import InceptionScore, JudgedSet
-from colfw_metrics.motion_options import Of
 from colfw_metrics.warnings import SampleCountWarning
 
 if TYPE_CHECKING:
