@@ -70,7 +70,7 @@ def _header(path: Path, metadata: Mapping[str, str] | None, kind: str, schema_ve
     except ValueError:
         raise StoreError("its header is no JSON", where=str(path)) from None
     if not isinstance(header, dict) or header.pop("kind", None) != kind:
-        raise StoreError(f"not a {kind}", where=str(path))
+        raise StoreError(f"no {kind}", where=str(path))
     found = header.pop("schema_version", None)
     if found != schema_version:
         raise StoreError(

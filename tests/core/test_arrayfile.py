@@ -235,7 +235,7 @@ def test_another_noun_is_refused(noun: Noun, path: Path) -> None:
     others = [other for other in NOUNS if other is not noun]
     for other in others:
         refusal = refusal_of(noun.read, written(path, other.example().to_bytes()))
-        assert refusal.problem == f"not a {noun.kind}"
+        assert refusal.problem == f"no {noun.kind}"
 
 
 def rewritten(content: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:

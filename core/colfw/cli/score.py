@@ -151,18 +151,21 @@ def _unmeasured(scores: Iterable[Row]) -> Iterator[str]:
 
 
 def _findings(points: Sequence[Row]) -> Iterator[str]:
-    """For each sweep that has a cliff, how far one can go before it."""
-    for (workload, _, metric, machine, layout, _), group in _grouped(points, _ONE_SWEEP):
+    """For each sweep that has a cliff, how far one can go before it, and what that saves on each machine."""
+    found: dict[str, list[str]] = {}
+    for (workload, _, metric, layout, _, machine), group in _grouped(points, _ONE_SWEEP):
         sweep = sorted(group, key=lambda row: row["cycle_reduction"])
         fallen = next((place for place, row in enumerate(sweep) if row["beyond_cliff"]), None)
         if fallen is None:
             continue
         last, first = sweep[fallen - 1], sweep[fallen]
-        yield (
-            f"cliff   {workload} on {machine}, {layout}: {metric} goes from {_number(last['value'])}"
-            f" at {last['mask']} ({100 * last['cycle_reduction']:.1f} % saved)"
-            f" to {_number(first['value'])} at {first['mask']} ({100 * first['cycle_reduction']:.1f} %)"
+        what = (
+            f"cliff   {workload}, {layout}: {metric} goes from {_number(last['value'])} at {last['mask']}"
+            f" to {_number(first['value'])} at {first['mask']}"
         )
+        saved = [f"{100 * row['cycle_reduction']:.1f} %" for row in (last, first)]
+        found.setdefault(what, []).append(f"{' and '.join(saved)} on {machine}")
+    return (f"{what}, which save {'; '.join(machines)}" for what, machines in found.items())
 
 
-_ONE_SWEEP: Final = ("workload", "seed", "metric", "machine", "layout", "sweep")
+_ONE_SWEEP: Final = ("workload", "seed", "metric", "layout", "sweep", "machine")

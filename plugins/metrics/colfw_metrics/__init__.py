@@ -26,6 +26,7 @@ def colfw_metrics() -> Iterator[MetricSpec]:
     yield from _of_images()
     yield from _of_video_and_sound()
     yield from _of_motion()
+    yield from _of_miniatures()
 
 
 def _of_images() -> Iterator[MetricSpec]:
@@ -269,3 +270,34 @@ def _of_motion() -> Iterator[MetricSpec]:
         unit="1",
         modalities=("motion",),
     )
+
+
+def _of_miniatures() -> Iterator[MetricSpec]:
+    """On features of small classifiers that come with colfw."""
+    for sort, modality, factory, what in (
+        ("digits", "image/digits", "fd_digits:FdDigits", "digits"),
+        ("motion", "motion/walker", "fd_motion:FdMotion", "walks"),
+    ):
+        yield MetricSpec(
+            name=f"fd-{sort}",
+            summary=f"Frechet distance of {what}, on features of a small shipped classifier; no FID",
+            api_version=1,
+            factory=f"colfw_metrics.{factory}",
+            direction=_LOWER,
+            unit="variances of a real feature",
+            modalities=(modality,),
+            minimum_samples=33,
+        )
+    for modality, factory, what in (
+        ("image/digits", "fd_digits:DigitsKept", "digits"),
+        ("motion/walker", "fd_motion:WalksKept", "walks"),
+    ):
+        yield MetricSpec(
+            name=f"{what}-kept",
+            summary=f"Share of {what} that a small shipped classifier takes for what their dense twins are",
+            api_version=1,
+            factory=f"colfw_metrics.{factory}",
+            direction=_HIGHER,
+            unit="%",
+            modalities=(modality,),
+        )

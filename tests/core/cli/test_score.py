@@ -104,7 +104,7 @@ def test_a_cliff_is_told_from_the_last_mask_before_it() -> None:
     """How far one can go, and what the next step costs."""
     rows = [row("tau=0.3", 0.3, 9.0, beyond_cliff=True), row("tau=0.1", 0.1, 1.0), row("tau=0.2", 0.2, 1.5)]
     assert list(_findings(rows)) == [
-        "cliff   w on a, hot: m goes from 1.5 at tau=0.2 (20.0 % saved) to 9 at tau=0.3 (30.0 %)"
+        "cliff   w, hot: m goes from 1.5 at tau=0.2 to 9 at tau=0.3, which save 20.0 % and 30.0 % on a"
     ]
 
 
