@@ -48,7 +48,8 @@ class Machine:
     memory: DramConfig
     window_requests: int | None
     alignment_bytes: int
-    """Inputs and outputs of each row tile begin at multiples of it: one rotation of banks, or packed."""
+    """Tensors, and inputs and outputs of each row tile, begin at multiples of it: one rotation of banks, or
+    packed."""
     units_of_a_tile: int | None = None
     """Hidden units whose weights are loaded together; as many as a slot holds if not given."""
 
@@ -112,7 +113,9 @@ def program_of(layer: Layer, hot: NDArray[np.int64], machine: Machine) -> Progra
         "down": layer.hidden * unit_bytes,
         "outputs": rounds * step_bytes,
     }
-    bases = np.cumsum([0, *sizes.values()]).tolist()
+    # Tensors begin in a row of their own, too: those that advance share none with others.
+    taken = [-(-size // machine.alignment_bytes) * machine.alignment_bytes for size in sizes.values()]
+    bases = np.cumsum([0, *taken]).tolist()
     moving = tuple(Advance(tensor=name, step_bytes=step_bytes) for name in ("inputs", "outputs"))
     return Program(
         name="feed-forward",
@@ -223,7 +226,7 @@ def curve() -> None:
     """How the cost of some programs grows with each of what makes a study large."""
     base = Layer(rows=1024, width=512, hidden=1024)
     grown = {
-        "rows": [(evolve(base, rows=rows), 4) for rows in (256, 1024, 4096, 16384)],
+        "rows": [(evolve(base, rows=rows), 4) for rows in (256, 1024, 4096, 16384, 65536)],
         "hidden units": [(evolve(base, hidden=hidden), 4) for hidden in (512, 1024, 2048, 4096)],
         "programs": [(base, count) for count in (1, 4, 16, 64)],
     }

@@ -84,6 +84,7 @@ exclude.
 
 """
 
+
 def metrics() -> str:
     """What each built-in metric compares, which way it gets better, and what it needs."""
     found = [found for found in load_plugins().all(Kind.METRIC) if found.owner.distribution == "colfw"]

@@ -111,22 +111,21 @@ class Gather:
         return cls(tensor=tensor, buffer=buffer, direction=direction, packed_runs=runs.tobytes())
 
     def __attrs_post_init__(self) -> None:
-        offsets, sizes = self.runs.T
-        if offsets.min() < 0 or sizes.min() < 1:
+        if self.runs.min() < 0 or not self.runs[:, 1].all():
             raise InvariantError(
                 "runs must begin at 0 or later and have a byte or more", where=f"gather of {self.tensor}"
             )
 
-    @property
+    @cached_property
     def runs(self) -> NDArray[np.int64]:
         """`[run, 2]`: offset and bytes of each run."""
         return np.frombuffer(self.packed_runs, np.int64).reshape(-1, 2)
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         return int(self.runs[:, 1].sum())
 
-    @property
+    @cached_property
     def end_bytes(self) -> int:
         """One past the last byte touched, counted from the start of the tensor."""
         return int(self.runs.sum(axis=1).max())
@@ -252,9 +251,10 @@ class Program:
         buffers: Mapping[str, Buffer],
     ) -> None:
         where = f"program {self.name}"
-        for tensor in sorted(reach.keys() - tensors.keys()):
+        if not reach.keys() <= tensors.keys():
+            tensor = min(reach.keys() - tensors.keys())
             raise InvariantError(f"a repetition advances in undeclared tensor {tensor!r}", where=where)
-        filled: Counter[tuple[str, str]] = Counter()
+        filled: dict[tuple[str, str], int] = {}
         for transfer in tile.transfers:
             if transfer.tensor not in tensors or transfer.buffer not in buffers:
                 unknown = f"{transfer.tensor!r} or buffer {transfer.buffer!r}"
@@ -266,7 +266,8 @@ class Program:
                     f" of {tensors[transfer.tensor].size_bytes} bytes",
                     where=where,
                 )
-            filled[transfer.buffer, transfer.direction] += transfer.size_bytes
+            slot = transfer.buffer, transfer.direction
+            filled[slot] = filled.get(slot, 0) + transfer.size_bytes
         for (buffer, direction), size_bytes in filled.items():
             if size_bytes > buffers[buffer].slot_bytes:
                 raise InvariantError(
@@ -297,49 +298,33 @@ def _tiles_with_reach(
             yield from _tiles_with_reach(step.body, deeper)
 
 
+def _tiles_with_times(steps: Iterable[Step], times: int = 1) -> Iterator[tuple[Tile, int]]:
+    """Each described tile once, with how often the surrounding repetitions have it run."""
+    for step in steps:
+        if isinstance(step, Tile):
+            yield step, times
+        else:
+            yield from _tiles_with_times(step.body, times * step.rounds)
+
+
 def _work_of(steps: Iterable[Step]) -> Work:
-    parts = [_work_of_tile(step) if isinstance(step, Tile) else _repeated(step) for step in steps]
-    by_tensor: Counter[str] = Counter()
-    for part in parts:
-        for name, size in part.bytes_of_tensor:
-            by_tensor[name] += size
+    tiles = compute = other = waiting = 0
+    of_direction = {"read": 0, "write": 0}
+    of_tensor: Counter[str] = Counter()
+    for tile, times in _tiles_with_times(steps):
+        tiles += times
+        compute += times * tile.compute_core_cycles
+        other += times * tile.other_core_cycles
+        waiting += times * tile.waiting_core_cycles
+        for move in tile.transfers:
+            of_direction[move.direction] += times * move.size_bytes
+            of_tensor[move.tensor] += times * move.size_bytes
     return Work(
-        tiles=sum(part.tiles for part in parts),
-        compute_core_cycles=sum(part.compute_core_cycles for part in parts),
-        other_core_cycles=sum(part.other_core_cycles for part in parts),
-        waiting_core_cycles=sum(part.waiting_core_cycles for part in parts),
-        read_bytes=sum(part.read_bytes for part in parts),
-        written_bytes=sum(part.written_bytes for part in parts),
-        bytes_of_tensor=tuple(sorted(by_tensor.items())),
-    )
-
-
-def _work_of_tile(tile: Tile) -> Work:
-    by_tensor: Counter[str] = Counter()
-    by_direction: Counter[str] = Counter()
-    for transfer in tile.transfers:
-        by_tensor[transfer.tensor] += transfer.size_bytes
-        by_direction[transfer.direction] += transfer.size_bytes
-    return Work(
-        tiles=1,
-        compute_core_cycles=tile.compute_core_cycles,
-        other_core_cycles=tile.other_core_cycles,
-        waiting_core_cycles=tile.waiting_core_cycles,
-        read_bytes=by_direction["read"],
-        written_bytes=by_direction["write"],
-        bytes_of_tensor=tuple(sorted(by_tensor.items())),
-    )
-
-
-def _repeated(step: Repeat) -> Work:
-    once = _work_of(step.body)
-    return evolve(
-        once,
-        tiles=once.tiles * step.rounds,
-        compute_core_cycles=once.compute_core_cycles * step.rounds,
-        other_core_cycles=once.other_core_cycles * step.rounds,
-        waiting_core_cycles=once.waiting_core_cycles * step.rounds,
-        read_bytes=once.read_bytes * step.rounds,
-        written_bytes=once.written_bytes * step.rounds,
-        bytes_of_tensor=tuple((name, size * step.rounds) for name, size in once.bytes_of_tensor),
+        tiles=tiles,
+        compute_core_cycles=compute,
+        other_core_cycles=other,
+        waiting_core_cycles=waiting,
+        read_bytes=of_direction["read"],
+        written_bytes=of_direction["write"],
+        bytes_of_tensor=tuple(sorted(of_tensor.items())),
     )

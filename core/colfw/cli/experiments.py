@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from colfw.binding import bind
 from colfw.cli.common import PluginOptions, console, cores, say, say_json, table
 from colfw.cli.config import Overrides
-from colfw.cli.run import HowToRun, finish, run_bound, run_options
+from colfw.cli.run import INTERRUPTED, HowToRun, finish, run_bound, run_options
 from colfw.errors import ReproductionError
 from colfw.experiments import experiments_of, find_experiment, study_of
 from colfw.report.schemas import COMPARISON
@@ -102,6 +102,8 @@ def _run_each(
         found += rows
         if not (how.json or how.quiet):
             print_outcome(ended, rows)
+        if status == INTERRUPTED:
+            break
     if how.json:
         say_json([as_json(row) for row in found])
     _check_bounds(found)

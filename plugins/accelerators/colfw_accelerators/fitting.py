@@ -132,29 +132,43 @@ class Fitting:
     @cached_property
     def weight_tiles(self) -> list[WeightTiles]:
         """All that is fetched, cut into tiles; the first stands alone, for it takes what costs leave over."""
-        tiles: list[WeightTiles] = []
-        for runs in self._runs_of_tiles():
-            start = tiles[-1].start + tiles[-1].count * tiles[-1].columns if tiles else 0
-            if len(tiles) > 1 and self._goes_on(tiles[-1], runs):
-                tiles[-1] = evolve(tiles[-1], count=tiles[-1].count + 1)
-            else:
-                tiles.append(WeightTiles(start=start, columns=int(runs[:, 1].sum()), runs=runs))
-        return tiles
+        if not self.layer.slots.size:
+            return []
+        starts = np.arange(0, self.layer.slots.size, self.weight_tile_columns)
+        sizes = np.diff(starts, append=self.layer.slots.size)
+        firsts = np.flatnonzero(~self._goes_on(starts, sizes))
+        return [
+            WeightTiles(start=start, columns=columns, runs=runs, count=count)
+            for start, columns, runs, count in zip(
+                starts[firsts].tolist(),
+                sizes[firsts].tolist(),
+                self._runs_of_tiles(starts, firsts),
+                np.diff(firsts, append=starts.size).tolist(),
+                strict=True,
+            )
+        ]
 
-    def _runs_of_tiles(self) -> list[NDArray[np.int64]]:
-        """Of each weight tile: its runs of slots, found all at once."""
-        slots, columns = self.layer.slots, self.weight_tile_columns
-        places = np.arange(slots.size)
-        begins = np.flatnonzero((np.diff(slots, prepend=-2) != 1) | (places % columns == 0))
+    def _goes_on(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which weight tiles are equal to the one before and go on in its run of slots."""
+        slots = self.layer.slots
+        whole = slots[starts + sizes - 1] - slots[starts] == sizes - 1
+        goes_on = np.zeros(starts.size, np.bool_)
+        goes_on[2:] = whole[2:] & whole[1:-1] & (sizes[2:] == sizes[1:-1])
+        goes_on[2:] &= slots[starts[2:]] == slots[starts[1:-1]] + sizes[1:-1]
+        return goes_on
+
+    def _runs_of_tiles(
+        self, starts: NDArray[np.int64], wanted: NDArray[np.int64]
+    ) -> Iterator[NDArray[np.int64]]:
+        """Of each wanted tile: its runs of slots, found all at once."""
+        slots = self.layer.slots
+        is_begin = np.diff(slots, prepend=-2) != 1
+        is_begin[starts] = True
+        begins = np.flatnonzero(is_begin)
         runs = np.column_stack((slots[begins], np.diff(begins, append=slots.size)))
-        return np.split(runs, np.flatnonzero(begins % columns == 0)[1:]) if slots.size else []
-
-    def _goes_on(self, tiles: WeightTiles, runs: NDArray[np.int64]) -> bool:
-        """Whether a tile is the next of equal ones that lie in one run."""
-        if len(runs) > 1 or len(tiles.runs) > 1:
-            return False
-        ((first, columns),), ((before, _),) = runs.tolist(), tiles.runs.tolist()
-        return bool(columns == tiles.columns and first == before + tiles.count * columns)
+        bounds = np.append(np.searchsorted(begins, starts), begins.size)
+        for begin, end in zip(bounds[wanted].tolist(), bounds[wanted + 1].tolist(), strict=True):
+            yield runs[begin:end]
 
     @property
     def single_weight_tiles(self) -> Iterator[WeightTiles]:

@@ -100,14 +100,8 @@ def _vectors(matrix: Matrix, tiles: WeightTiles) -> Move:
 
 def _contiguous(matrix: Matrix, tiles: WeightTiles) -> Gather:
     """Of vectors without padding, each run of slots is one of bytes."""
-    runs_bytes = tiles.runs * matrix.stride_bytes
-    return Gather.of(
-        tensor=matrix.name,
-        buffer="weight",
-        direction="read",
-        offsets_bytes=runs_bytes[:, 0],
-        run_bytes=runs_bytes[:, 1],
-    )
+    packed_runs = (tiles.runs * matrix.stride_bytes).tobytes()
+    return Gather(tensor=matrix.name, buffer="weight", direction="read", packed_runs=packed_runs)
 
 
 def single_vectors(matrix: Matrix, slots: NDArray[np.int64], direction: Direction) -> Gather:

@@ -38,6 +38,7 @@ PLACES_USED = 8  # words of the places of contents
 INDEXED = 9  # tiles of the program, if each has a place
 PLACES_ROOM = 11  # and how many there is room for
 LAST_USED = 10  # the move that was first used last, in this run; 0 if none was
+ROUNDS_SKIPPED = 12  # rounds of repetitions that were not run, in this run
 HEAD_WORDS = 16
 
 # A state's record.

@@ -13,7 +13,7 @@ from colfw.dram.counts import total
 from colfw.errors import ColfwError, InvariantError
 from colfw.timing import Timing
 from colfw_memory.config import Refresh, Writes
-from colfw_memory.controller import closed_loop, open_loop, port, skipping
+from colfw_memory.controller import closed_loop, open_loop, port, rounds, skipping
 from colfw_memory.controller import front_end as fe
 from colfw_memory.controller import kernel as k
 from colfw_memory.controller.canonical import turning_tables
@@ -104,7 +104,8 @@ def simulate(dram: Simulated, program: Program, *, memory: Memo | None = None, l
         kernel.channels[:, k.REFRESH_AT] = k.NEVER
     kernel.channels[:, k.HOLD_SERVED_WRITES] = int(front[fe.WRITE_HOLD] == port.SERVED)
     closed_loop.begin(front, script)
-    if memory is None or log_lines or not _run_remembering(kernel, front, script, memory):
+    seen = rounds.rounds_of(program, script, dram.mapping, device.burst_bytes)
+    if memory is None or log_lines or not _run_remembering(kernel, front, script, memory, seen):
         _run(kernel, front, script)
     return _closed(kernel, front, ratio, work)
 
@@ -123,12 +124,11 @@ def _check_over(stop: int) -> None:
         raise InvariantError("nothing can move any more", where="simulation of a program")
 
 
-def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: Memo) -> bool:
+def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: Memo, seen: Integers) -> bool:
     """Run with memory; False, and nothing is changed, if a latency is too long to be remembered."""
     untouched = front.copy(), kernel.state.copy()
     table = np.concatenate((kernel.table, turning_tables(kernel.device)))
-    channels = len(kernel.channels)
-    counters, latencies = memory.counted(channels)
+    counted = _Counted(memory, len(kernel.channels))
     _, _, log = kernel.arrays
     skipping.begin_remembering(
         front,
@@ -141,21 +141,54 @@ def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: 
         memory.scratch,
         memory.places,
     )
-    stop = closed_loop.GO_ON
-    while stop in (closed_loop.GO_ON, closed_loop.MAKE_ROOM):
+    stop, before = closed_loop.GO_ON, front
+    while stop in (closed_loop.GO_ON, closed_loop.MAKE_ROOM, rounds.RECURRED, rounds.REPEATED):
         if stop == closed_loop.MAKE_ROOM:
-            skipping.add_up(memory.arena, channels, counters, latencies)
+            counted.add_up()
             skipping.forget(memory.arena, memory.states, memory.moves, memory.scratch, memory.places)
-        stop = skipping.run_remembering(front, script, kernel.state, table, log, *memory.arrays, counters)
-    skipping.add_up(memory.arena, channels, counters, latencies)
+            rounds.rounds_are_forgotten(seen)
+        elif stop == rounds.RECURRED:
+            before = front.copy()
+            counted.begin_period()
+        elif stop == rounds.REPEATED:
+            counted.end_period(rounds.skip_rounds(front, before, script, memory.arena, memory.rows, seen))
+        stop = skipping.run_remembering(
+            front, script, kernel.state, table, log, *memory.arrays, seen, counted.counters
+        )
+    counted.add_up()
     if stop == skipping.GIVE_UP:
         front[:], kernel.state[:] = untouched
         return False
     _check_over(stop)
     skipping.end_remembering(front, kernel.state, table, memory.arena)
-    kernel.channels[:, k.COUNT : k.COUNT + k.COUNTERS] += counters.reshape(channels, -1)
-    kernel.channels[:, k.LATENCY : k.LATENCY + k.LATENCIES] += latencies.reshape(channels, -1)
+    channels = kernel.channels
+    channels[:, k.COUNT : k.COUNT + k.COUNTERS] += counted.counters.reshape(len(channels), -1)
+    channels[:, k.LATENCY : k.LATENCY + k.LATENCIES] += counted.latencies.reshape(len(channels), -1)
     return True
+
+
+class _Counted:
+    """What a run with memory counts: counters and latency histograms of all channels."""
+
+    def __init__(self, memory: Memo, channels: int) -> None:
+        self.counters, self.latencies = memory.counted(channels)
+        self._arena, self._channels = memory.arena, channels
+        self._before: tuple[Integers, Integers] = self.counters, self.latencies
+
+    def add_up(self) -> None:
+        """Add what was counted with the moves that were used."""
+        skipping.add_up(self._arena, self._channels, self.counters, self.latencies)
+
+    def begin_period(self) -> None:
+        self.add_up()
+        self._before = self.counters.copy(), self.latencies.copy()
+
+    def end_period(self, more: int) -> None:
+        """Count what was counted since `begin_period` so many times more."""
+        self.add_up()
+        counters, latencies = self._before
+        self.counters += more * (self.counters - counters)
+        self.latencies += more * (self.latencies - latencies)
 
 
 def _closed(kernel: Kernel, front: Integers, ratio: Fraction, work: Work) -> Ended:

@@ -6,13 +6,12 @@ transfers, and transfers their tensor and buffer, by number.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from colfw.errors import ColfwError
-from colfw.program import Tile, Transfer
+from colfw.program import Gather, Tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +48,9 @@ TILE_WORDS = 11
 TENSOR, BUFFER, OFFSET, RUN_BYTES, RUNS, STRIDE, LAST_FROM_BUFFER = range(7)
 TRANSFER_WORDS = 7
 
+_PACKED_RUN_BYTES = 16
+"""Of a gather: two words a run."""
+
 MAX_SLOTS = 62
 """Of one buffer: the kernel keeps apart the loads of so many tiles."""
 
@@ -61,9 +63,10 @@ class _Writer:
         self.buffers = {buffer.name: number for number, buffer in enumerate(program.buffers)}
         self.code: list[list[int]] = []
         self.tiles: list[list[int]] = []
-        self.transfers: list[list[int]] = []
+        self.transfers = _TransferTable()
         self.advances: list[list[int]] = []
         self.lists: list[int] = []
+        self.range_of_list: dict[tuple[int, ...], tuple[int, int]] = {}
         self.depth = 0
 
     def write_steps(self, steps: Iterable[Step], depth: int = 0) -> None:
@@ -84,34 +87,66 @@ class _Writer:
         self.code.append([END, depth, step.rounds, inside, first, len(self.advances)])
 
     def _tile(self, tile: Tile) -> list[int]:
-        reads = [transfer for transfer in tile.transfers if transfer.direction == "read"]
-        writes = [transfer for transfer in tile.transfers if transfer.direction == "write"]
-        cycles = tile.busy_core_cycles
+        reads = [move for move in tile.transfers if move.direction == "read"]
+        writes = [move for move in tile.transfers if move.direction == "write"]
         return [
-            *self._transfers(reads),
-            *self._transfers(writes),
-            cycles,
-            *self._buffers(reads),
-            *self._buffers(writes),
-            *self._listed({self.tensors[transfer.tensor] for transfer in reads}),
+            *self._moves(reads),
+            *self._moves(writes),
+            tile.busy_core_cycles,
+            *self._listed(self.buffers[move.buffer] for move in reads),
+            *self._listed(self.buffers[move.buffer] for move in writes),
+            *self._listed(self.tensors[move.tensor] for move in reads),
         ]
 
-    def _transfers(self, transfers: Sequence[Move]) -> tuple[int, int]:
-        first = len(self.transfers)
-        last_from = {transfer.buffer: number for number, transfer in enumerate(transfers)}
-        for number, move in enumerate(transfers):
+    def _moves(self, moves: Sequence[Move]) -> tuple[int, int]:
+        first = self.transfers.rows
+        last_from = {move.buffer: number for number, move in enumerate(moves)}
+        for number, move in enumerate(moves):
             tensor, buffer = self.tensors[move.tensor], self.buffers[move.buffer]
-            self.transfers += [[tensor, buffer, *shape, 0] for shape in _runs_of(move)]
-            self.transfers[-1][LAST_FROM_BUFFER] = int(last_from[move.buffer] == number)
-        return first, len(self.transfers)
+            is_last = last_from[move.buffer] == number
+            self.transfers.add(move, tensor, buffer, is_last_from_buffer=is_last)
+        return first, self.transfers.rows
 
-    def _buffers(self, transfers: Sequence[Move]) -> tuple[int, int]:
-        return self._listed({self.buffers[transfer.buffer] for transfer in transfers})
+    def _listed(self, numbers: Iterable[int]) -> tuple[int, int]:
+        """Where a list of these numbers stands: tiles that are alike share one."""
+        listed = tuple(sorted(set(numbers)))
+        if listed not in self.range_of_list:
+            first = len(self.lists)
+            self.lists += listed
+            self.range_of_list[listed] = first, len(self.lists)
+        return self.range_of_list[listed]
 
-    def _listed(self, numbers: set[int]) -> tuple[int, int]:
-        first = len(self.lists)
-        self.lists += sorted(numbers)
-        return first, len(self.lists)
+
+class _TransferTable:
+    """Moves as rows of the table of transfers, a gather as one for each run: written all at once."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._heads: list[tuple[int, int, int, bool, bool]] = []
+        self._shapes: list[tuple[int, int, int, int]] = []
+        self._runs: list[bytes] = []
+
+    def add(self, move: Move, tensor: int, buffer: int, *, is_last_from_buffer: bool) -> None:
+        if isinstance(move, Gather):
+            self._runs.append(move.packed_runs)
+            rows, is_gather = len(move.packed_runs) // _PACKED_RUN_BYTES, True
+        else:
+            self._shapes.append((move.offset_bytes, move.run_bytes, move.runs, move.stride_bytes))
+            rows, is_gather = 1, False
+        self._heads.append((tensor, buffer, rows, is_last_from_buffer, is_gather))
+        self.rows += rows
+
+    def written(self) -> Integers:
+        table = np.zeros((self.rows, TRANSFER_WORDS), np.int64)
+        tensors, buffers, rows, is_last, is_gather = np.array(self._heads, np.int64).reshape(-1, 5).T
+        table[:, TENSOR] = np.repeat(tensors, rows)
+        table[:, BUFFER] = np.repeat(buffers, rows)
+        table[np.cumsum(rows) - 1, LAST_FROM_BUFFER] = is_last
+        gathered = np.repeat(is_gather != 0, rows)
+        table[~gathered, OFFSET:LAST_FROM_BUFFER] = np.array(self._shapes, np.int64).reshape(-1, 4)
+        table[gathered, OFFSET:RUNS] = np.frombuffer(b"".join(self._runs), np.int64).reshape(-1, 2)
+        table[gathered, RUNS] = 1
+        return table
 
 
 def script_of(program: Program) -> Integers:
@@ -125,33 +160,24 @@ def script_of(program: Program) -> Integers:
     writer = _Writer(program)
     writer.write_steps(program.steps)
     writer.code.append([HALT, 0, 0, 0, 0, 0])
-    tables: dict[int, list[int]] = {
-        TENSOR_BASE: [tensor.base_bytes for tensor in program.tensors],
-        BUFFER_SLOTS: [buffer.slots for buffer in program.buffers],
+    tables = {
+        TENSOR_BASE: _flat([tensor.base_bytes for tensor in program.tensors]),
+        BUFFER_SLOTS: _flat([buffer.slots for buffer in program.buffers]),
         CODE: _flat(writer.code),
         TILES: _flat(writer.tiles),
-        TRANSFERS: _flat(writer.transfers),
+        TRANSFERS: writer.transfers.written().ravel(),
         ADVANCES: _flat(writer.advances),
-        LISTS: writer.lists,
+        LISTS: _flat(writer.lists),
     }
-    head = [0] * HEAD_WORDS
+    head = np.zeros(HEAD_WORDS, np.int64)
     head[TENSORS] = len(program.tensors)
     head[BUFFERS] = len(program.buffers)
     head[DEPTH] = writer.depth
     head[LEAD] = max((buffer.slots for buffer in program.buffers), default=1)
-    body: list[int] = []
-    for table, values in tables.items():
-        head[table] = HEAD_WORDS + len(body)
-        body += values
-    return np.array(head + body, np.int64)
+    sizes = [table.size for table in tables.values()]
+    head[list(tables)] = HEAD_WORDS + np.cumsum([0, *sizes[:-1]])
+    return np.concatenate((head, *tables.values()))
 
 
-def _runs_of(move: Move) -> list[list[int]]:
-    """Offset, bytes, how many and stride of each of its runs. An array for a single one takes its time."""
-    if isinstance(move, Transfer):
-        return [[move.offset_bytes, move.run_bytes, move.runs, move.stride_bytes]]
-    return move.strided_runs.tolist()  # type: ignore[no-any-return]
-
-
-def _flat(rows: Iterable[Iterable[int]]) -> list[int]:
-    return list(chain.from_iterable(rows))
+def _flat(rows: Sequence[Sequence[int]] | Sequence[int]) -> Integers:
+    return np.array(rows, np.int64).ravel()

@@ -3,7 +3,8 @@
 The front end's program goes its way as ever, tile by tile; only the channels are spared. Between two stops
 of the port the run is one *move* from a state to a state, and where nothing else can happen on the way all
 loads of a tile are one *passage*. What is known is followed: clocks and counts are added, rows are renamed,
-and no request is made. Nothing is approximated.
+and no request is made. Where whole rounds of a repetition come again, not even that (`rounds`). Nothing is
+approximated.
 """
 
 # ruff: noqa: PLR0913, PLR0917
@@ -54,6 +55,7 @@ from colfw_memory.controller.kernel import (
 from colfw_memory.controller.moves import AT_REST, BASE, follow, intern, known_move, make, write_key
 from colfw_memory.controller.passages import NO_PASSAGE, forget_places, index_places, pass_through, passage
 from colfw_memory.controller.port import FULL, QUIET, hear_calls, rest
+from colfw_memory.controller.rounds import compare, has_gone_round
 from colfw_memory.controller.words import Integers, Words, words
 
 if TYPE_CHECKING:
@@ -139,6 +141,7 @@ def begin_remembering(
     f, s, t, a = words(front), words(state), words(table), words(arena)
     a[m.STATE] = intern(f, s, t, a, words(states), words(names), words(scratch), 0)
     a[m.TURNED_BY] = a[m.TAG_BASE] = a[m.FOLLOWED] = a[m.MADE] = a[m.LAST_USED] = 0
+    a[m.ROUNDS_SKIPPED] = 0
     a[m.PLACES_ROOM] = len(places)
     index_places(words(program), a, words(places))
 
@@ -246,17 +249,24 @@ def run_remembering(
     key: Integers,
     scratch: Integers,
     places: Integers,
+    repetitions: Integers,
     counters: Integers,
 ) -> int:
-    """Run for a while, until the end, until the memory must be emptied, or until it is no use."""
+    """Run for a while, until the end, until the memory must be emptied, until it is no use, or until a round
+    of a repetition is known.
+    """
     f, g, s, t, lines = words(front), words(program), words(state), words(table), words(log)
     a, w_states, w_moves, w_names = words(arena), words(states), words(moves), words(names)
     w_rows, w_key, w_scratch, w_counters = words(rows), words(key), words(scratch), words(counters)
-    w_places = words(places)
+    w_places, r = words(places), words(repetitions)
     for _ in range(A_WHILE):
         if not m.has_room(a):
             return MAKE_ROOM
         direct(f, g)
+        if has_gone_round(f, r):
+            known = compare(f, g, a, w_rows, r)
+            if known != GO_ON:
+                return known
         reason = _go_on(f, g, s, t, lines, a, w_states, w_moves, w_names, w_rows, w_key, w_scratch, w_places)
         if reason == NOBODY:
             return GIVE_UP
