@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from colfw.cli import experiments
 from colfw.cli.experiments import _reproductions
+from colfw.cli.run import INTERRUPTED
 from colfw.plugins import load_plugins
 from colfw.testing.distributions import install
 
@@ -104,6 +106,16 @@ def test_a_broken_bound_is_an_error(colfw: Colfw) -> None:
     assert code != 0
     assert "BROKEN" in out
     assert err.splitlines()[-1] == "colfw: colfw reproduce: 1 accepted bound(s) broken: table9 tiny sites"
+
+
+def test_ctrl_c_ends_the_whole_series(
+    colfw: Colfw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who interrupts one experiment does not want the next one."""
+    monkeypatch.setattr(experiments, "finish", lambda *_: INTERRUPTED)
+    code, _, _ = colfw("reproduce", "near", "near", "-j", 1)
+    assert code == INTERRUPTED
+    assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
 def test_rows_as_json(colfw: Colfw) -> None:
