@@ -11,7 +11,6 @@ from attrs import evolve, field, frozen, validators
 
 from colfw import arrayfile
 from colfw.errors import InvariantError, UnavailableError
-from colfw.vocabulary import is_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,10 +34,6 @@ Other modalities, such as latents of a model whose decoder is not at hand, hold 
 
 def _as_bones(pairs: Iterable[Iterable[SupportsIndex]]) -> tuple[tuple[int, int], ...]:
     return tuple((index(first), index(second)) for first, second in pairs)
-
-
-def suits(wanted: str, modality: str) -> bool:
-    return is_kind_of(modality, wanted)
 
 
 @frozen(kw_only=True, eq=False)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from colfw import arrayfile
 from colfw.errors import InvariantError, StoreError, UnavailableError
-from colfw.samples import FORMS, SAMPLES_SCHEMA_VERSION, Samples, Score, suits
+from colfw.samples import FORMS, SAMPLES_SCHEMA_VERSION, Samples, Score
 from colfw.testing.strategies import samples, scores
+from colfw.vocabulary import is_kind_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_modality_is_needed() -> None:
 @pytest.mark.parametrize("modality", ["image", "image/digits", "image/digits/small"])
 def test_a_kind_of_a_modality_suits_what_compares_the_modality(modality: str) -> None:
     """`image/digits` is an image; the slash says so."""
-    assert suits("image", modality)
+    assert is_kind_of(modality, "image")
 
 
 @pytest.mark.parametrize(
@@ -94,15 +95,15 @@ def test_a_kind_of_a_modality_suits_what_compares_the_modality(modality: str) ->
 )
 def test_a_modality_is_no_kind_of_another(wanted: str, modality: str) -> None:
     """What is narrower, begins with the same letters, or ends in the same word does not suit."""
-    assert not suits(wanted, modality)
+    assert not is_kind_of(modality, wanted)
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_what_suits_begins_with_what_is_wanted(wanted: str, kind: str) -> None:
     """Every modality suits itself, and a kind of it does; nothing suits its own kind."""
-    assert suits(wanted, wanted)
-    assert suits(wanted, f"{wanted}/{kind}")
-    assert not suits(f"{wanted}/{kind}", wanted)
+    assert is_kind_of(wanted, wanted)
+    assert is_kind_of(f"{wanted}/{kind}", wanted)
+    assert not is_kind_of(wanted, f"{wanted}/{kind}")
 
 
 def test_forms_are_stated_for_what_metrics_compare() -> None:

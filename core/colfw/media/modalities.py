@@ -12,7 +12,8 @@ from colfw.media.audio import Audio
 from colfw.media.images import Images
 from colfw.media.motion import Motions
 from colfw.media.video import Videos
-from colfw.samples import FORMS, suits
+from colfw.samples import FORMS
+from colfw.vocabulary import is_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +43,7 @@ _SHOWN: Final[Mapping[str, _Shown]] = {
 def medium_of(samples: Samples) -> Medium:
     """What shows samples of this modality, or of a kind of it; numbers where there is nothing to show."""
     for modality, shown in _SHOWN.items():
-        if suits(modality, samples.modality):
+        if is_kind_of(samples.modality, modality):
             _check_form(samples, modality, shown)
             return shown.medium(samples)
     return Arrays()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colfw.errors import InvariantError, UnavailableError
-from colfw.samples import FORMS, suits
+from colfw.samples import FORMS
+from colfw.vocabulary import is_kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def rate_of_pair(dense: Samples, masked: Samples) -> float:
 
 
 def _rate_hz(samples: Samples) -> float:
-    if not suits("audio", samples.modality) or samples.data.ndim != 2:
+    if not is_kind_of(samples.modality, "audio") or samples.data.ndim != 2:
         raise UnavailableError(
             f"must be audio {FORMS['audio']}; these are {samples.modality} {list(samples.data.shape)}",
             where=WHERE,

@@ -9,7 +9,8 @@ import numpy as np
 from torch.nn import functional
 
 from colfw.errors import InvariantError, UnavailableError
-from colfw.samples import FORMS, suits
+from colfw.samples import FORMS
+from colfw.vocabulary import is_kind_of
 from colfw_metrics.frechet import frechet_score
 from colfw_metrics.i3d import I3D, LEAST_FRAMES, SIDE
 from colfw_metrics.media_options import FvdFrames
@@ -98,7 +99,7 @@ def _check_pair(dense: Samples, masked: Samples) -> None:
 
 def _check_form(videos: Samples) -> None:
     shape = videos.data.shape
-    if not suits("video", videos.modality) or len(shape) != 5 or shape[2] not in {1, 3} or 0 in shape:
+    if not is_kind_of(videos.modality, "video") or len(shape) != 5 or shape[2] not in {1, 3} or 0 in shape:
         raise UnavailableError(
             f"must be videos {FORMS['video']}; these are {videos.modality} {list(shape)}", where="fvd"
         )

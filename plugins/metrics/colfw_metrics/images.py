@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from colfw.errors import InvariantError, UnavailableError
-from colfw.samples import suits
+from colfw.vocabulary import is_kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def per_sample(values: NDArray[np.float64], images_of_sample: NDArray[np.int64])
 
 
 def _check_form(samples: Samples) -> None:
-    wanted = [name for name in _AXES if suits(name, samples.modality)]
+    wanted = [name for name in _AXES if is_kind_of(samples.modality, name)]
     if not wanted:
         raise UnavailableError(f"compares images and videos, and these samples are {samples.modality}")
     shape = samples.data.shape

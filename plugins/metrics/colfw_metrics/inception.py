@@ -17,10 +17,11 @@ from torch.nn import functional
 from colfw.denoising.checkpoints import CheckpointLayout, read_checkpoint
 from colfw.errors import UnavailableError
 from colfw.features import features_of
-from colfw.samples import suits
+from colfw.vocabulary import is_kind_of
 from colfw_metrics.images import image_pairs
 from colfw_metrics.inception_options import Resize
 from colfw_metrics.networks import Architecture, extractor
+from colfw_metrics.resizing import as_tensorflow_1, in_8_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -235,27 +236,11 @@ def pictures(images: Tensor, resize: Resize) -> Tensor:
     The codes read files: images are clipped and rounded to 8 bits as if they came from one, and a grey
     one has three equal channels.
     """
-    levels = (images.float() * 127.5 + 128).clamp(0, 255).floor().expand(-1, 3, -1, -1)
-    return _SHOWN[resize](levels)
+    return _SHOWN[resize](in_8_bits(images).expand(-1, 3, -1, -1))
 
 
 def _as_torch_fidelity(levels: Tensor) -> Tensor:
-    rows = _between(_as_tensorflow(levels.shape[2], levels.device), levels, axis=2)
-    return (_between(_as_tensorflow(levels.shape[3], levels.device), rows, axis=3) - 128) / 128
-
-
-def _as_tensorflow(side_px: int, device: torch.device) -> Tensor:
-    """Where TensorFlow 1 looks: at multiples of the ratio, so that the first pixels coincide."""
-    return torch.arange(SIDE_PX, device=device, dtype=torch.float32) * (side_px / SIDE_PX)
-
-
-def _between(places: Tensor, levels: Tensor, *, axis: int) -> Tensor:
-    """Linear interpolation along one axis; what lies beyond the last pixel is that pixel."""
-    before = places.long()
-    after = (before + 1).clamp(max=levels.shape[axis] - 1)
-    share = (places - before).reshape([-1 if axis == each else 1 for each in range(levels.ndim)])
-    low, high = levels.index_select(axis, before), levels.index_select(axis, after)
-    return low + (high - low) * share
+    return (as_tensorflow_1(levels, SIDE_PX) - 128) / 128
 
 
 def _as_pytorch_fid(levels: Tensor) -> Tensor:
@@ -282,7 +267,7 @@ _SHOWN: Final[Mapping[Resize, Callable[[Tensor], Tensor]]] = {
 def still_pairs(dense: Samples, masked: Samples) -> ImagePairs:
     """The images of two sets; frames of a video are no independent images, and are not taken for such."""
     for samples in (dense, masked):
-        if not suits("image", samples.modality):
+        if not is_kind_of(samples.modality, "image"):
             raise UnavailableError(f"looks at single images, and these samples are {samples.modality}")
     return image_pairs(dense, masked)
 

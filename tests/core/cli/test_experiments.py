@@ -108,9 +108,7 @@ def test_a_broken_bound_is_an_error(colfw: Colfw) -> None:
     assert err.splitlines()[-1] == "colfw: colfw reproduce: 1 accepted bound(s) broken: table9 tiny sites"
 
 
-def test_ctrl_c_ends_the_whole_series(
-    colfw: Colfw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_the_whole_series(colfw: Colfw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who interrupts one experiment does not want the next one."""
     monkeypatch.setattr(experiments, "finish", lambda *_: INTERRUPTED)
     code, _, _ = colfw("reproduce", "near", "near", "-j", 1)
