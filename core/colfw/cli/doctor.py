@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -67,6 +68,7 @@ def _findings(registry: Registry) -> Iterator[Finding]:
     )
     for subject, examine in (("torch", _torch), ("diffusers", _diffusers), ("numba", _numba)):
         yield _guarded(subject, examine)
+    yield from _extras()
     yield from _plugins(registry)
     yield from _disks()
 
@@ -110,6 +112,35 @@ def _numba() -> Finding:
     compiled = bool(seven() == 7)
     verdict: Literal["ok", "problem"] = "ok" if compiled else "problem"
     return Finding(subject="numba", verdict=verdict, found=f"{numba.__version__}, compiles")
+
+
+_FOR_DEVELOPERS = frozenset({"dev", "testing"})
+
+
+def _extras() -> Iterator[Finding]:
+    """What colfw can do with more packages, by its own metadata."""
+    needed: dict[str, list[str]] = {}
+    for requirement in metadata.requires("colfw") or ():
+        package, _, marker = requirement.partition(";")
+        named = re.search(r"""extra == ['"]([^'"]+)""", marker)
+        if named and named[1] not in _FOR_DEVELOPERS:
+            needed.setdefault(named[1], []).append(re.split(r"[^A-Za-z0-9._-]", package.strip())[0])
+    for extra, packages in sorted(needed.items()):
+        missing = [package for package in packages if not _is_installed(package)]
+        yield Finding(
+            subject=f"extra {extra}",
+            verdict="note" if missing else "ok",
+            found=f"without {', '.join(missing)}" if missing else ", ".join(packages),
+            advice=f"pip install 'colfw[{extra}]', if you need it" if missing else "",
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _plugins(registry: Registry) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import pytest
 from colfw.cli import config, doctor, main
 from colfw.cli.common import duration, size
 from colfw.cli.display import Bars
+from colfw.cli.doctor import _extras
 from colfw.engine.conductor import Outcome, TaskResult
 from colfw.engine.tasks import Task
 from colfw.errors import ColfwError
@@ -189,6 +190,24 @@ def test_the_doctor_looks_at_everything(colfw: Colfw) -> None:
         "runs",
     }
     assert code == int(any(f["verdict"] == "problem" for f in findings))
+
+
+def test_the_doctor_names_extras_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extra is there if all its packages are; what developers need is no one else's concern."""
+    requires = [
+        "numpy>=2.0",
+        'numpy>=2.0; extra == "here"',
+        'no-such-package>=1; extra == "absent"',
+        "pytest>=8; extra == 'dev'",
+    ]
+    monkeypatch.setattr("colfw.cli.doctor.metadata.requires", lambda _: requires)
+    found = {finding.subject: finding for finding in _extras()}
+    assert {subject: finding.verdict for subject, finding in found.items()} == {
+        "extra here": "ok",
+        "extra absent": "note",
+    }
+    assert found["extra absent"].found == "without no-such-package"
+    assert "colfw[absent]" in found["extra absent"].advice
 
 
 def test_the_doctor_finds_a_broken_plugin(colfw: Colfw, broken_plugin: str) -> None:
