@@ -249,9 +249,8 @@ def _snapshot(f: Words, g: Words, a: Words, rows: Words, r: Words, out: Words, n
     n = _note_tiles(f, out, n)
     n = _note_buffers(f, g, out, n)
     n = _note_tensors(f, g, r, out, n)
-    n = _note_cursor(f, g, r, f[LOADS], LOAD_PIECE, out, n)
-    n = _note_cursor(f, g, r, f[COMPUTE], NOBODY, out, n)
-    n = _note_cursor(f, g, r, f[STORES], STORE_PIECE, out, n)
+    for cursor in (LOADS, COMPUTE, STORES):
+        n = _note_cursor(f, g, r, f[cursor], _piece_of(cursor), out, n)
     rounds = f[f[LOADS] + ROUND]
     for label in range(a[a[m.STATE] + m.LABEL_COUNT]):
         out[n] = rows[label] - _rows_advanced(g, r, rows[label], rounds)
@@ -347,6 +346,14 @@ def _note_tensors(f: Words, g: Words, r: Words, out: Words, n: int) -> int:
         out[n + 2] = _advanced_bytes(g, r, tensor, rounds) % r[ROTATION]
         n += 3
     return n
+
+
+@inlined
+def _piece_of(cursor: int) -> int:
+    """What is left of it for the port; NOBODY of the computation."""
+    if cursor == LOADS:
+        return LOAD_PIECE
+    return STORE_PIECE if cursor == STORES else NOBODY
 
 
 @inlined
@@ -472,10 +479,10 @@ def compare(f: Words, g: Words, a: Words, rows: Words, r: Words) -> int:
 # --- further rounds, all at once --------------------------------------------------------------------
 
 
-@compiled
-def rounds_are_forgotten(repetitions: Integers) -> None:
+def forget_rounds(repetitions: Integers) -> None:
     """States have moved: what was seen of them is no use."""
-    _forget_all(words(repetitions))
+    repetitions[KEPT] = 0
+    repetitions[AWAITED] = NOBODY
 
 
 @compiled
@@ -504,9 +511,8 @@ def skip_rounds(
         for table in (ENTERED_STORES, TAKEN_STORES):
             f[f[table] + tensor] += periods * (f[f[table] + tensor] - b[b[table] + tensor])
         f[f[TAKEN_AT] + tensor] += clocks
-    _shift_cursor(f, g, r, loads, LOAD_PIECE, rounds, tiles)
-    _shift_cursor(f, g, r, f[COMPUTE], NOBODY, rounds, tiles)
-    _shift_cursor(f, g, r, f[STORES], STORE_PIECE, rounds, tiles)
+    for cursor in (LOADS, COMPUTE, STORES):
+        _shift_cursor(f, g, r, f[cursor], _piece_of(cursor), rounds, tiles)
     r[SEEN] = r[INSIDE] << _ROUND_BITS | f[loads + ROUND]
     a[m.ROUNDS_SKIPPED] += rounds
     return periods

@@ -146,7 +146,7 @@ def _run_remembering(kernel: Kernel, front: Integers, script: Integers, memory: 
         if stop == closed_loop.MAKE_ROOM:
             counted.add_up()
             skipping.forget(memory.arena, memory.states, memory.moves, memory.scratch, memory.places)
-            rounds.rounds_are_forgotten(seen)
+            rounds.forget_rounds(seen)
         elif stop == rounds.RECURRED:
             before = front.copy()
             counted.begin_period()
