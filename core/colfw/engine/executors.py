@@ -5,6 +5,7 @@ only needs to run `perform` somewhere that sees the same store: here, in a pool,
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -92,8 +93,18 @@ class _Bench:
 _bench: _Bench | None = None
 
 
-def _set_up(root: Path, policy: PluginPolicy, messages: SimpleQueue[tuple[str, float] | None]) -> None:
+def threads_of_each(workers: int, cores: int) -> int:
+    """How many threads a worker's torch may use: all cores are shared out, for more would wait for others."""
+    return max(1, cores // workers)
+
+
+def _set_up(
+    root: Path, policy: PluginPolicy, messages: SimpleQueue[tuple[str, float] | None], threads: int
+) -> None:
     import signal  # noqa: PLC0415
+
+    # Read when torch is loaded, which is later. Whoever set it knows better.
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
     # Ctrl-C reaches the whole process group; the parent decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -126,7 +137,7 @@ class ProcessPool:
             max_workers=workers,
             mp_context=context,
             initializer=_set_up,
-            initargs=(root, policy, self._messages),
+            initargs=(root, policy, self._messages, threads_of_each(workers, os.cpu_count() or 1)),
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
