@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from colfw.report.figures import Figure
     from colfw_experiments.reading import Tables
 
-SAMPLES: Final = 192
+SAMPLES: Final = 160
 """Of which distances between distributions are known within some 20 %: see the card of the judges."""
 CALIBRATION_SAMPLES: Final = 4
 """With more, hardly a column of these small models is cold in all of them."""
