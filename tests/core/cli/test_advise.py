@@ -143,7 +143,7 @@ def _masks() -> bytes:
         (("none.safetensors",), 5, "none.safetensors: no such file"),
         ((".",), 5, ".: is a folder (name a file in it, such as profiles/NAME.safetensors of a run)"),
         (("text",), 5, "text: not a readable safetensors file"),
-        (("masks",), 5, "masks: not a"),
+        (("masks",), 5, "masks: no activation profile"),
         (("short",), 4, "profile of colfw/walker: 1 iteration, of which the first is dense: 3 are needed"),
         (("p", "--threshold", "-1"), 2, "Must be >= 0"),
         (("p", "--threshold", "inf"), 4, "needs a finite number >= 0"),
