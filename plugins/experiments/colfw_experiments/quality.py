@@ -22,6 +22,7 @@ from colfw_experiments.studied import (
     GATHERED,
     OPERATING_POINT,
     SEVEN,
+    STREAMED,
     SWEEP,
     activations_of_seven,
     layouts,
@@ -64,8 +65,9 @@ def fig15() -> Reproduction:
 
 
 def _study(thresholds: tuple[float, ...]) -> dict[str, Any]:
-    plan = layouts("row-major", GATHERED)
-    return activations_of_seven(thresholds, layouts=plan, machines=[dict(PAPER)])
+    """With both ways of the layout, as Figure 11 has them: alone, the first would go by another label."""
+    both = layouts("row-major", GATHERED, STREAMED)
+    return activations_of_seven(thresholds, layouts=both, machines=[dict(PAPER)])
 
 
 # --- Table 4 and Figure 14 ------------------------------------------------------------------------

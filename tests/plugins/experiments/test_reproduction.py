@@ -179,6 +179,8 @@ def test_layouts_are_called_what_tables_are_asked_for(name: str) -> None:
     stated = study_from({"name": name, **experiment_named(name).study()}, where=name)
     labels = [layout.choice.label for layout in bind(stated, load_plugins(), where=name).layouts]
     assert set(labels) <= {ROW_MAJOR, GATHERED, STREAMED, PER_LAYER}
+    gathers = [layout for layout in stated.layouts if layout.preset == "paper"]
+    assert sum(label in {GATHERED, PER_LAYER} for label in labels) == len(gathers)
 
 
 @pytest.mark.parametrize("name", NAMES)
