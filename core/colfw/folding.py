@@ -6,7 +6,6 @@ hundred million elements of in every iteration, by a compiled loop; what lies on
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
+
+from colfw.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ def fold_rows(rows: NDArray[np.float32], floors: NDArray[np.float32]) -> Folded:
         counts = [int(np.count_nonzero(magnitude > floor)) for floor in floors]
         return Folded(magnitude.max(axis=0), np.array(counts, np.int64), rows.size)
     counters = _counters(floors.tobytes())
-    parts = np.array_split(rows, min(_cores(), rows.size // _MANY, len(rows)))
+    parts = np.array_split(rows, min(cores(), rows.size // _MANY, len(rows)))
     folded = list(_threads().map(lambda part: _fold_part(part, counters, len(floors)), parts))
     maxima = np.maximum.reduce([part.maxima for part in folded])
     exceeding = np.sum([part.exceeding for part in folded], axis=0)
@@ -123,12 +124,7 @@ def _histogram_of_this_thread() -> NDArray[np.uint32]:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), thread_name_prefix="colfw-fold")
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(cores(), thread_name_prefix="colfw-fold")
 
 
 @cache

@@ -87,6 +87,13 @@ class Samples:
     def __len__(self) -> int:
         return int(self.data.shape[0])
 
+    @property
+    def counting(self) -> NDArray[np.int64]:
+        """How many frames, or values, of each sample count: its length, or all of them."""
+        if self.lengths is not None:
+            return self.lengths
+        return np.full(len(self), self.data.shape[1], np.int64)
+
     def view(self, name: str) -> NDArray[Any]:
         """These samples in another form; a metric that needs one which is not there is unavailable."""
         if name not in self.views:

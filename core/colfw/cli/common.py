@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,10 +13,13 @@ from cyclopts import Parameter
 from colfw.plugins import PluginPolicy, Registry, load_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
     from rich.table import Table
+
+    from colfw.engine.run import Run
+    from colfw.store.tables import TableSchema
 
 
 @Parameter(name="*")
@@ -63,9 +65,17 @@ def warn(lines: Iterable[str]) -> None:
         sys.stderr.write(f"colfw: warning: {line}\n")
 
 
-def cores() -> int:
-    """How many processes this machine, or what we are given of it, runs at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def four_digits(value: float | None) -> str:
+    """A number to read; a dash for what there is not."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def rows_of(ended: Run, schema: TableSchema) -> list[Mapping[str, Any]]:
+    """The rows of a table of a run; none if the run has no such table."""
+    from colfw.store.tables import read_parquet  # noqa: PLC0415  (not needed to start the command line)
+
+    path = ended.directory.path / "tables" / f"{schema.name}.parquet"
+    return list(read_parquet(path, schema).rows) if path.exists() else []
 
 
 def say(text: str) -> None:

@@ -8,13 +8,13 @@ from attrs import evolve
 from cyclopts import Parameter
 
 from colfw.binding import bind
-from colfw.cli.common import PluginOptions, console, cores, say, say_json, table
+from colfw.cli.common import PluginOptions, console, four_digits, rows_of, say, say_json, table
 from colfw.cli.config import Overrides
 from colfw.cli.run import INTERRUPTED, HowToRun, finish, run_bound, run_options
 from colfw.errors import ReproductionError
 from colfw.experiments import experiments_of, find_experiment, study_of
+from colfw.machine import cores
 from colfw.report.schemas import COMPARISON
-from colfw.store.tables import read_parquet
 from colfw.vocabulary import ExperimentGroup
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def _run_each(
 
 def comparisons(ended: Run) -> list[Row]:
     """What a run compared; nothing where it compares nothing."""
-    path = ended.directory.path / "tables" / f"{COMPARISON.name}.parquet"
-    return list(read_parquet(path, COMPARISON).rows) if path.exists() else []
+    return rows_of(ended, COMPARISON)
 
 
 def as_json(row: Row) -> dict[str, Any]:
@@ -160,7 +159,7 @@ def print_comparisons(rows: Sequence[Row]) -> None:
         listing.add_row(
             *(str(row[name]) for name in _NAMED),
             _published(row),
-            *(_number(row[name]) for name in ("ours", "difference", "bound")),
+            *(four_digits(row[name]) for name in ("ours", "difference", "bound")),
             str(row["unit"]),
             " ".join(filter(None, (_verdict(row), mark))),
         )
@@ -185,7 +184,3 @@ def _verdict(row: Row) -> str:
     if row["as_printed"]:
         return "as printed"
     return {True: "within", False: "BROKEN", None: ""}[row["within"]]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from colfw.binding import bind
-from colfw.cli.common import PluginOptions, console, cores, duration, say, say_json, size, table, warn
+from colfw.cli.common import PluginOptions, console, duration, say, say_json, size, table, warn
 from colfw.cli.config import Overrides, StudyFile, load_study
+from colfw.machine import cores
 
 if TYPE_CHECKING:
     from colfw.binding import BoundStudy

@@ -9,19 +9,18 @@ from attrs import evolve
 from cyclopts import Parameter
 
 from colfw.binding import bind
-from colfw.cli.common import PluginOptions, console, cores, say, table
+from colfw.cli.common import PluginOptions, console, four_digits, rows_of, say, table
 from colfw.cli.config import Overrides, StudyFile, load_study
 from colfw.cli.run import HowToRun, Shortcuts, finish, run_bound, run_options
 from colfw.errors import StudyError
+from colfw.machine import cores
 from colfw.report.schemas import SCORES, TRADE_OFF
-from colfw.store.tables import read_parquet
 from colfw.vocabulary import ExperimentGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from colfw.engine.run import Run
-    from colfw.store.tables import TableSchema
 
     Row = Mapping[str, Any]
 
@@ -69,8 +68,8 @@ def score(
 
 def print_scores(ended: Run) -> None:
     """A table for each workload and metric, what could not be measured, and the findings."""
-    points = _rows(ended, TRADE_OFF)
-    scores = _rows(ended, SCORES)
+    points = rows_of(ended, TRADE_OFF)
+    scores = rows_of(ended, SCORES)
     for key, group in _grouped(points or scores, _ONE_TABLE):
         _print_sweep(key, list(group))
     for line in dict.fromkeys([*_unmeasured(scores), *_findings(points)]):
@@ -80,11 +79,6 @@ def print_scores(ended: Run) -> None:
     if drawn:
         say(f"figures {', '.join(drawn)} in {folder / 'figures'}")
     say(f"run     {folder} ({ended.manifest.status})")
-
-
-def _rows(ended: Run, schema: TableSchema) -> list[Row]:
-    path = ended.directory.path / "tables" / f"{schema.name}.parquet"
-    return list(read_parquet(path, schema).rows) if path.exists() else []
 
 
 _ONE_TABLE: Final = ("workload", "seed", "metric")
@@ -111,7 +105,7 @@ def _print_sweep(key: tuple[Any, ...], rows: list[Row]) -> None:
         listing.add_row(
             layout,
             mask,
-            _number(cases[0]["value"]),
+            four_digits(cases[0]["value"]),
             _interval(cases[0]),
             *(f"{100 * saved[machine]:.1f}" if machine in saved else "-" for machine in machines),
             _marks(cases),
@@ -127,13 +121,9 @@ def _cases(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     return found
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
 def _interval(row: Row) -> str:
     ends = (row["interval_low"], row["interval_high"])
-    return "-" if None in ends else " to ".join(map(_number, ends))
+    return "-" if None in ends else " to ".join(map(four_digits, ends))
 
 
 def _marks(cases: Iterable[Row]) -> str:
@@ -160,8 +150,8 @@ def _findings(points: Sequence[Row]) -> Iterator[str]:
             continue
         last, first = sweep[fallen - 1], sweep[fallen]
         what = (
-            f"cliff   {workload}, {layout}: {metric} goes from {_number(last['value'])} at {last['mask']}"
-            f" to {_number(first['value'])} at {first['mask']}"
+            f"cliff   {workload}, {layout}: {metric} goes from {four_digits(last['value'])} at {last['mask']}"
+            f" to {four_digits(first['value'])} at {first['mask']}"
         )
         saved = [f"{100 * row['cycle_reduction']:.1f} %" for row in (last, first)]
         found.setdefault(what, []).append(f"{' and '.join(saved)} on {machine}")

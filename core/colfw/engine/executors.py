@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from attrs import define, field, frozen
 
 from colfw.engine.tasks import perform
+from colfw.machine import cores
 from colfw.plugins import load_plugins
 from colfw.store.objects import ObjectStore
 
@@ -137,7 +138,7 @@ class ProcessPool:
             max_workers=workers,
             mp_context=context,
             initializer=_set_up,
-            initargs=(root, policy, self._messages, threads_of_each(workers, os.cpu_count() or 1)),
+            initargs=(root, policy, self._messages, threads_of_each(workers, cores())),
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from colfw.engine.listeners import Broadcast
 from colfw.engine.plan import plan_study, report_task
 from colfw.engine.steps.profiling import PROFILE_FILE, SAMPLES_FILE
 from colfw.engine.steps.reporting import NOTICES_FILE, TABLES_FOLDER
+from colfw.engine.tasks import file_name_of
 from colfw.errors import StoreError
 from colfw.store.atomic import write_text
 from colfw.store.objects import ObjectStore, digest_of
@@ -152,10 +152,12 @@ def _deliver(
         stored = _stored(store, result.task)
         if result.task.step == "report":
             tables = _deliver_report(directory, stored)
-        elif result.task.step == "profile":
-            directory.add_file(stored.file(PROFILE_FILE), f"profiles/{_slug(result.task)}.safetensors")
+            continue
+        name = file_name_of(result.task.context)
+        if result.task.step == "profile":
+            directory.add_file(stored.file(PROFILE_FILE), f"profiles/{name}.safetensors")
         if bound.study.output.samples and SAMPLES_FILE in stored.files:
-            directory.add_file(stored.file(SAMPLES_FILE), f"samples/{_slug(result.task)}.safetensors")
+            directory.add_file(stored.file(SAMPLES_FILE), f"samples/{name}.safetensors")
     return tables
 
 
@@ -182,13 +184,6 @@ def _stored(store: ObjectStore, task: Task) -> StoredObject:
     if found is None:
         raise StoreError(f"{task.label}: its result vanished from the cache", where=str(store.root))
     return found
-
-
-def _slug(task: Task) -> str:
-    """A file name for a result: its place in the study in words."""
-    words = [str(task.context["workload"]), f"seed-{task.context['seed']}"]
-    words += [str(task.context["mask"])] if "mask" in task.context else []
-    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", "-".join(words)).strip("-")
 
 
 def _write_errors(directory: RunDirectory, results: Sequence[TaskResult]) -> None:

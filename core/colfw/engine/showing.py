@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from colfw.engine.steps.profiling import SAMPLES_FILE
+from colfw.engine.tasks import file_name_of
 from colfw.errors import UnavailableError
 from colfw.masks import MaskPolicy
 from colfw.media import write_samples
@@ -45,9 +46,8 @@ def show_samples(folder: Path, stored: Iterable[tuple[Task, StoredObject]], *, l
         if sets.dense is None:
             continue
         try:
-            write_samples(
-                folder / f"{workload}-seed-{seed}", Samples.from_file(sets.dense), sets.masked, limit=limit
-            )
+            name = file_name_of({"workload": workload, "seed": seed})
+            write_samples(folder / name, Samples.from_file(sets.dense), sets.masked, limit=limit)
         except UnavailableError as reason:
             yield f"samples of {workload} are not shown: {reason}"
 

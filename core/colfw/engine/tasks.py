@@ -7,6 +7,7 @@ plugin versions, weights hash) and the digests of what it needs. Nothing else ma
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib import resources, util
 from pathlib import Path
@@ -163,6 +164,13 @@ class Task:
         """The plugins that take part, as recorded beside the result."""
         identities = self.payload.get("plugins", {})
         return tuple(f"{identity['plugin']} {identity['version']}" for identity in identities.values())
+
+
+def file_name_of(context: Mapping[str, Any]) -> str:
+    """A file name for a result: its place in the study in words."""
+    words = [str(context["workload"]), f"seed-{context['seed']}"]
+    words += [str(context["mask"])] if "mask" in context else []
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", "-".join(words)).strip("-")
 
 
 @define

@@ -46,13 +46,6 @@ def _rate_hz(samples: Samples) -> float:
     return samples.rate_hz
 
 
-def lengths_of(samples: Samples) -> NDArray[np.int64]:
-    """How many values of each sample count."""
-    if samples.lengths is not None:
-        return samples.lengths
-    return np.full(len(samples), samples.data.shape[1], np.int64)
-
-
 def resampled(waves: NDArray[Any], from_hz: float, to_hz: float) -> NDArray[np.float64]:
     """`waves[..., time]` at another rate, by the band-limited interpolation that the reference codes use."""
     waves = np.asarray(waves, np.float64)

@@ -6,7 +6,6 @@ Images are prepared as OpenAI's own code does it; the processors of libraries re
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from attrs import frozen
 from PIL import Image
 
 from colfw.denoising.checkpoints import check_regular, digest, file_digest, reading
+from colfw.denoising.decoding import joint_digest
 from colfw.denoising.encoders import clip_model
 from colfw.errors import StoreError, UnavailableError
 from colfw.features import features_of
@@ -26,7 +26,7 @@ from colfw_metrics.images import image_pairs
 from colfw_metrics.networks import chosen_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class ClipScore:
         prompts = self._config.prompts
         if self._config.weights is None or prompts is None:
             return None
-        return _combined([folder_digest(self._config.weights), file_digest(prompts)])
+        return joint_digest(folder_digest(self._config.weights), file_digest(prompts))
 
     def score(self, dense: Samples, masked: Samples) -> Score:
         pairs = image_pairs(dense, masked)
@@ -234,9 +234,7 @@ def _loaded(folder: Path, content: str, device: str) -> tuple[Any, Any]:  # noqa
 def folder_digest(folder: Path) -> str:
     """A hash of the weights and of what else in their folder decides an embedding."""
     places = [place / name for place in (folder, folder / "tokenizer") for name in _SETTINGS]
-    settings = [f"{file.name} {file_digest(file)}" for file in places if file.is_file()]
-    return _combined([digest(folder), *settings])
-
-
-def _combined(digests: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    settings = (f"{file.name} {file_digest(file)}" for file in places if file.is_file())
+    found = joint_digest(digest(folder), *settings)
+    assert found is not None  # the weights have one
+    return found

@@ -9,7 +9,7 @@ import torch
 
 from colfw.errors import InvariantError, UnavailableError
 from colfw_metrics import vggish
-from colfw_metrics.audio import WHERE, lengths_of, rate_of_pair, resampled, resampled_length
+from colfw_metrics.audio import WHERE, rate_of_pair, resampled, resampled_length
 from colfw_metrics.frechet import frechet_score
 from colfw_metrics.media_options import FadWindows
 from colfw_metrics.networks import extractor, weights_digest
@@ -68,7 +68,7 @@ class Fad:
 
     def _sample_of_window(self, sounds: Samples, rate_hz: float) -> NDArray[np.int64]:
         """The sample to which each window belongs; each sample has one at least."""
-        lengths = [resampled_length(int(n), rate_hz, vggish.RATE_HZ) for n in lengths_of(sounds)]
+        lengths = [resampled_length(int(n), rate_hz, vggish.RATE_HZ) for n in sounds.counting]
         counts = [vggish.count_windows(length, self._hop) for length in lengths]
         if not all(counts):
             raise UnavailableError(

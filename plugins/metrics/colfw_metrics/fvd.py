@@ -103,7 +103,7 @@ def _check_form(videos: Samples) -> None:
         raise UnavailableError(
             f"must be videos {FORMS['video']}; these are {videos.modality} {list(shape)}", where="fvd"
         )
-    shortest = shape[1] if videos.lengths is None else int(videos.lengths.min())
+    shortest = int(videos.counting.min())
     if shortest < LEAST_FRAMES:
         raise UnavailableError(
             f"I3D looks at {LEAST_FRAMES} frames at least, and the shortest video has {shortest}", where="fvd"

@@ -37,7 +37,7 @@ def motions_of(samples: Samples, *, least_frames: int = 1) -> list[Motion]:
             where=WHERE,
             hint="a workload whose samples hold other features needs a decoder to joints",
         )
-    lengths = lengths_of(samples)
+    lengths = samples.counting
     if lengths.min() < least_frames:
         raise UnavailableError(
             f"need {least_frames} frames at least; the shortest has {lengths.min()}", where=WHERE
@@ -48,7 +48,7 @@ def motions_of(samples: Samples, *, least_frames: int = 1) -> list[Motion]:
 def pairs_of(dense: Samples, masked: Samples, *, least_frames: int = 1) -> list[tuple[Motion, Motion]]:
     """Dense and masked motions of the same seed, side by side: of the same frames and joints."""
     check_pair(dense, masked)
-    if not np.array_equal(lengths_of(dense), lengths_of(masked)):
+    if not np.array_equal(dense.counting, masked.counting):
         raise InvariantError("dense and masked motions of one seed differ in length", where=WHERE)
     first, second = (motions_of(samples, least_frames=least_frames) for samples in (dense, masked))
     return list(zip(first, second, strict=True))
@@ -60,13 +60,6 @@ def check_pair(dense: Samples, masked: Samples) -> None:
         raise InvariantError(
             f"dense {list(dense.data.shape)} and masked {list(masked.data.shape)} are no pair", where=WHERE
         )
-
-
-def lengths_of(samples: Samples) -> NDArray[np.int64]:
-    """How many frames of each motion count."""
-    if samples.lengths is not None:
-        return samples.lengths
-    return np.full(len(samples), samples.data.shape[1], np.int64)
 
 
 def check_joint(joint: int, motion: Motion, option: str) -> None:

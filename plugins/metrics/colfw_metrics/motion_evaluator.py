@@ -6,7 +6,6 @@ since. Their file is `text_mot_match/model/finest.tar`, a file of torch.save wha
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from colfw.denoising.checkpoints import file_digest
+from colfw.denoising.decoding import joint_digest
 from colfw.errors import InvariantError, StoreError, UnavailableError
 from colfw.features import features_of
 from colfw_metrics.motion import WHERE, numbers_in
@@ -149,9 +149,9 @@ def points_of_texts(config: TextMatchConfig, *, samples: int) -> NDArray[Any]:
 
 def inputs_digest(config: MotionEvaluatorConfig, *further: Path | None) -> str | None:
     """What tells results of other files apart: of weights, mean, standard deviation and what else is read."""
-    files = [path for path in (config.mean, config.std, *further) if path is not None]
-    parts = [weights_digest(config) or "", *(file_digest(path) for path in files)]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest() if any(parts) else None
+    files = (config.mean, config.std, *(path for path in further if path is not None))
+    digests = (None if path is None else file_digest(path) for path in files)
+    return joint_digest(weights_digest(config), *digests)
 
 
 # --- what it is shown -----------------------------------------------------------------------------

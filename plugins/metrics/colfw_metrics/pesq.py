@@ -9,7 +9,7 @@ import numpy as np
 
 from colfw.errors import UnavailableError
 from colfw.resampling import score_of_means
-from colfw_metrics.audio import WHERE, lengths_of, rate_of_pair, resampled
+from colfw_metrics.audio import WHERE, rate_of_pair, resampled
 from colfw_metrics.media_options import PesqBand
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _library() -> Any:
 
 def _sounds(samples: Samples, rate_hz: float) -> list[NDArray[Any]]:
     """The samples without their padding, of which each is as long as PESQ can be taken of."""
-    lengths = lengths_of(samples)
+    lengths = samples.counting
     for index, seconds in enumerate(lengths / rate_hz):
         if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
             raise _undefined(
